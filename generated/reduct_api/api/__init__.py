@@ -1,0 +1,1 @@
+"""One package per tag of the document, one module per operation."""

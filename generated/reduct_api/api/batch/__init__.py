@@ -1,0 +1,1 @@
+"""One module per operation, named by its operationId."""

@@ -1,0 +1,51 @@
+"""HEAD /b/{bucket}/{entry}/q: Start a query over one entry, without learning its id.
+
+As GET, without a body. The query is started, but nobody can read it. Needs read permission.
+"""
+
+import httpx
+
+from ...types import RequestSpec, segment, segments, unexpected_status
+
+
+def build_request(
+    bucket: str,
+    entry: str,
+    *,
+    start: int | None = None,
+    stop: int | None = None,
+    ttl: int | None = None,
+    continuous: bool | None = None,
+) -> RequestSpec[None]:
+    """Describe the request; nothing is sent.
+
+    * `bucket`: Name of the bucket.
+    * `entry`: Name of the entry, with its slashes.
+    * `start`: First timestamp, in microseconds, included; the oldest record if absent.
+    * `stop`: Timestamp to stop at, in microseconds, excluded; after the latest record if
+      absent.
+    * `ttl`: Seconds for which the query is kept after its last read; 60 if absent.
+    * `continuous`: Whether the query goes on with records written later, and ignores `stop`.
+    """
+    params: dict[str, str | int] = {}
+    if start is not None:
+        params["start"] = start
+    if stop is not None:
+        params["stop"] = stop
+    if ttl is not None:
+        params["ttl"] = ttl
+    if continuous is not None:
+        params["continuous"] = "true" if continuous else "false"
+    return RequestSpec(
+        method="HEAD",
+        url=f"/b/{segment(bucket)}/{segments(entry)}/q",
+        params=params,
+        parse=parse_response,
+    )
+
+
+def parse_response(response: httpx.Response) -> None:
+    """Decode a successful answer, fully read; UnexpectedStatus or UnexpectedBody for any other."""
+    if response.status_code == 200:
+        return
+    raise unexpected_status(response)

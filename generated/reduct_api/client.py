@@ -1,0 +1,1 @@
+"""Nothing is sent from here: the packages for blocking and async use do that."""

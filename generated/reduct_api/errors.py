@@ -1,0 +1,30 @@
+"""What `parse_response` raises when an answer is not what the document says."""
+
+
+class UnexpectedStatus(Exception):
+    """An answer with a status that is not one of the operation's successes."""
+
+    def __init__(self, status_code: int, content: bytes) -> None:
+        super().__init__(status_code, content)
+        self.status_code = status_code
+        self.content = content
+
+    def __str__(self) -> str:
+        return f"unexpected status {self.status_code}: {self.content[:200]!r}"
+
+
+class UnexpectedBody(Exception):
+    """An answer with a status of success whose body is not the JSON that the document describes.
+
+    The cause says what was wrong.
+    """
+
+    def __init__(self, content: bytes) -> None:
+        super().__init__(content)
+        self.content = content
+
+    def __str__(self) -> str:
+        return f"unexpected body: {self.content[:200]!r}"
+
+
+__all__ = ["UnexpectedBody", "UnexpectedStatus"]

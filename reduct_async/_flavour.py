@@ -1,0 +1,109 @@
+"""What this flavour does in its own way; the other one has the same names.
+
+Everything else is the same in both flavours, and held so by a test.
+"""
+
+import ssl
+from collections.abc import AsyncGenerator, AsyncIterator
+from typing import Any, BinaryIO, TypeAlias, TypeVar
+
+import anyio
+import anyio.lowlevel
+import anyio.to_thread
+import httpx
+
+from reduct_core.errors import NO_ANSWER, ReductError
+from reduct_core.payload import READ_BYTES, not_a_payload
+
+T = TypeVar("T")
+
+Stream: TypeAlias = AsyncGenerator[T, None]
+"""An iterator that can be closed."""
+
+Transport: TypeAlias = httpx.AsyncBaseTransport
+
+Event = anyio.Event
+
+sleep = anyio.sleep
+
+
+def make_transport(
+    context: ssl.SSLContext, limits: httpx.Limits, proxy: str | None
+) -> httpx.AsyncHTTPTransport:
+    """Return httpx's own transport."""
+    return httpx.AsyncHTTPTransport(verify=context, limits=limits, proxy=proxy)
+
+
+def check_transport(transport: object) -> None:
+    """Raise TypeError for a transport of another kind."""
+    if transport is not None and not isinstance(transport, httpx.AsyncBaseTransport):
+        raise TypeError(
+            f"transport must be an httpx.AsyncBaseTransport, not {type(transport).__name__}"
+        )
+
+
+class Home:
+    """The event loop in which a client was first used; its connections live there."""
+
+    def __init__(self) -> None:
+        self._mark: anyio.lowlevel.RunVar[bool] = anyio.lowlevel.RunVar("reduct_home", False)
+        self._used = False
+
+    def is_here(self) -> bool:
+        """Tell whether this is the home loop, or no other loop was used before."""
+        return not self._used or self._mark.get()
+
+    def enter(self) -> None:
+        """Make the running loop the home; raise ReductError if it is another already."""
+        if not self._used:
+            self._used = True
+            self._mark.set(True)
+        elif not self._mark.get():
+            raise ReductError(
+                NO_ANSWER,
+                "this client was used in another event loop, where its connections live; make a"
+                " client for each event loop",
+            )
+
+
+async def wait(event: Event, seconds: float) -> bool:
+    """Wait until `event` is set, at most `seconds`; tell whether it is."""
+    with anyio.move_on_after(seconds):
+        await event.wait()
+    return event.is_set()
+
+
+async def close_generator(generator: Any) -> None:
+    """Close a generator that is not running at the moment."""
+    if not generator.ag_running:
+        await generator.aclose()
+
+
+async def open_file(path: Any) -> BinaryIO:
+    """Open a file to be read, without blocking the event loop."""
+    return await anyio.to_thread.run_sync(open, path, "rb")
+
+
+async def read_file(file: Any) -> AsyncIterator[bytes]:
+    """Yield the rest of an open file, read without blocking the event loop."""
+    while chunk := await anyio.to_thread.run_sync(file.read, READ_BYTES):
+        yield chunk
+
+
+async def each(data: Any) -> AsyncIterator[Any]:
+    """Yield the items of an asynchronous or plain iterable.
+
+    Raises TypeError for anything else.
+    """
+    if hasattr(data, "__aiter__"):
+        async for item in data:
+            yield item
+    else:
+        for item in data:
+            yield item
+
+
+def check_iterable(data: Any) -> None:
+    """Raise TypeError for what is neither an asynchronous nor a plain iterable."""
+    if not hasattr(data, "__aiter__") and not hasattr(data, "__iter__"):
+        raise not_a_payload(data)

@@ -1,0 +1,120 @@
+"""Performs the steps of `reduct_core.transport`: the only module that touches a transport."""
+
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from typing import TypeVar
+
+import httpx
+
+from reduct_api.types import RequestSpec
+from reduct_core import errors
+from reduct_core.config import Config
+from reduct_core.gates import Claim, Gates, note_held
+from reduct_core.transport import (
+    Discard,
+    Exchange,
+    Send,
+    Session,
+    Spec,
+    exchange,
+    parse,
+)
+
+from ._flavour import Event, Home, Transport, sleep
+
+T = TypeVar("T")
+
+SAFE = frozenset({"GET", "HEAD"})
+"""Methods that change nothing, unless the call says otherwise."""
+
+
+class Io:
+    """Sends the requests of one client, and lets them pass the gates."""
+
+    def __init__(self, config: Config, transport: Transport):
+        self.session = Session(config)
+        self._transport = transport
+        self._gates: Gates[Event] = Gates(Event)
+        self._home = Home()
+
+    async def send(self, spec: RequestSpec[T], *, repeatable: bool | None = None) -> T:
+        """Return the decoded answer to `spec`."""
+        return parse(spec, await self.complete(spec, repeatable=repeatable))
+
+    async def complete(self, spec: Spec, *, repeatable: bool | None = None) -> httpx.Response:
+        """Return the successful response to `spec`, read whole and closed."""
+        response = await self.open(spec, repeatable=repeatable)
+        try:
+            with errors.mapped(response.request):
+                await response.aread()
+        finally:
+            await response.aclose()
+        return response
+
+    async def open(self, spec: Spec, *, repeatable: bool | None = None) -> httpx.Response:
+        """Return the successful response to `spec`, its body unread; the caller closes it.
+
+        `repeatable` tells whether it may be sent again after 429 and 503; GET and HEAD may,
+        if it is None.
+        """
+        self._home.enter()
+        again = spec.method in SAFE if repeatable is None else repeatable
+        return await self._perform(exchange(self.session, spec, repeatable=again))
+
+    async def _perform(self, steps: Exchange) -> httpx.Response:
+        try:
+            step = next(steps)
+            while True:
+                if isinstance(step, Send):
+                    try:
+                        response = await self._transport.handle_async_request(step.request)
+                    except Exception as exc:
+                        step = steps.throw(exc)
+                    else:
+                        step = steps.send(response)
+                elif isinstance(step, Discard):
+                    await self._discard(step.response)
+                    step = steps.send(None)
+                else:
+                    await sleep(step.seconds)
+                    step = steps.send(None)
+        except StopIteration as stop:
+            result: httpx.Response = stop.value
+            return result
+
+    async def _discard(self, response: httpx.Response) -> None:
+        """Read and close a response, so that its connection can be used again."""
+        try:
+            await response.aread()
+        except httpx.HTTPError:
+            # The status tells enough: the server closes the connection after early errors.
+            pass
+        finally:
+            await response.aclose()
+
+    @asynccontextmanager
+    async def gate(self, claims: Sequence[Claim]) -> AsyncIterator[None]:
+        """Wait until no conflicting call of this client is in flight, and keep others out."""
+        tickets = []
+        try:
+            for key, mode in claims:
+                ticket = self._gates.enter(key, mode)
+                tickets.append(ticket)
+                if ticket.signal is not None:
+                    await ticket.signal.wait()
+            release = note_held(tickets)
+            try:
+                yield
+            finally:
+                release()
+        finally:
+            for ticket in reversed(tickets):
+                self._gates.leave(ticket)
+
+    async def close(self) -> None:
+        """Close all connections; calls after that are refused."""
+        if self.session.closed:
+            return
+        self.session.closed = True
+        if self._home.is_here():
+            await self._transport.aclose()

@@ -1,0 +1,132 @@
+"""Checks of `when` conditions before they are sent.
+
+Some conditions end the server process for all its clients (http-api.md 10.2); they are
+refused here. Everything else is the server's to judge.
+"""
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, TypeAlias
+
+from .names import is_meta
+
+Condition: TypeAlias = Mapping[str, Any] | bool | int | float | str
+"""A condition: an object of operators, or a constant or reference such as "&label"."""
+
+STATEFUL = frozenset({"$limit", "$each_n", "$each_t", "$gate", "#ctx_before", "#ctx_after"})
+"""Operators that remember records they saw before."""
+
+
+def check(when: Condition | None, entries: Sequence[str]) -> None:
+    """Raise TypeError or ValueError for a condition that must not be sent over `entries`."""
+    if when is None:
+        return
+    if not isinstance(when, (Mapping, bool, int, float, str)):
+        raise TypeError(f"when must be a dict, not {type(when).__name__}")
+    _check_json(when, "when")
+    for operator, operand in _operators(when):
+        if operator == "$rem":
+            _check_rem(operand)
+        elif operator == "$div_num":
+            _check_overflow("$div_num", operand)
+    for number in _integers(when):
+        if 2**63 <= number < 2**64:
+            raise ValueError(f"when: {number} is too large; integers end at 2^63-1")
+    if any(is_meta(entry) for entry in entries):
+        _check_meta(when)
+
+
+def check_ext(ext: object) -> None:
+    """Raise TypeError or ValueError for extension parameters that cannot be sent."""
+    if ext is None:
+        return
+    if not isinstance(ext, (Mapping, list)):
+        raise TypeError(f"ext must be a dict or a list of dicts, not {type(ext).__name__}")
+    _check_json(ext, "ext")
+
+
+def _check_json(value: object, name: str) -> None:
+    try:
+        json.dumps(value, allow_nan=False)
+    except TypeError as exc:
+        raise TypeError(f"{name} must hold JSON values: {exc}") from None
+    except (ValueError, RecursionError) as exc:
+        raise ValueError(f"{name} must hold JSON values: {exc}") from None
+
+
+def _operators(node: object) -> Iterator[tuple[str, Any]]:
+    """Yield every key of every object with its value, at any depth."""
+    if isinstance(node, Mapping):
+        for key, value in node.items():
+            yield str(key), value
+            yield from _operators(value)
+    elif isinstance(node, (list, tuple)):
+        for item in node:
+            yield from _operators(item)
+
+
+def _integers(node: object) -> Iterator[int]:
+    if isinstance(node, int) and not isinstance(node, bool):
+        yield node
+    elif isinstance(node, Mapping):
+        for value in node.values():
+            yield from _integers(value)
+    elif isinstance(node, (list, tuple)):
+        for item in node:
+            yield from _integers(item)
+
+
+def _check_rem(operand: Any) -> None:
+    """Refuse every divisor that could be the integer 0, also one that comes from a label."""
+    divisor = operand[-1] if isinstance(operand, (list, tuple)) and operand else operand
+    constant = isinstance(divisor, (int, float)) and not isinstance(divisor, bool)
+    if (
+        not (constant and divisor != 0)
+        and not isinstance(divisor, float)
+        and not _is_float(divisor)
+    ):
+        raise ValueError(
+            f"when: $rem by {divisor!r} would end the server if that were 0; use a number other"
+            ' than 0, or {"$cast": [..., "float"]}'
+        )
+    _check_overflow("$rem", operand)
+
+
+def _is_float(operand: object) -> bool:
+    """Tell whether an operand is cast to a float."""
+    if not isinstance(operand, Mapping) or len(operand) != 1:
+        return False
+    ((key, value),) = operand.items()
+    if key == "$cast":
+        return isinstance(value, (list, tuple)) and len(value) == 2 and value[1] == "float"
+    return isinstance(value, Mapping) and value == {"$cast": "float"}
+
+
+def _check_overflow(operator: str, operand: Any) -> None:
+    if isinstance(operand, (list, tuple)) and list(operand) == [-(2**63), -1]:
+        raise ValueError(f"when: {operator} of -2^63 by -1 would end the server")
+
+
+def _check_meta(when: Condition) -> None:
+    if not isinstance(when, Mapping):
+        raise ValueError("when must be a dict for attachments ($meta entries)")
+    for operator, operand in _operators(when):
+        if operator == "$not" and not isinstance(operand, (list, tuple)):
+            raise ValueError("when: $not takes a list for attachments ($meta entries)")
+
+
+def check_stateless(when: Condition | None) -> None:
+    """Raise ValueError for a condition with a memory, which a subscription cannot keep."""
+    for operator, _ in _operators(when):
+        if operator in STATEFUL:
+            raise ValueError(
+                f"when: {operator} forgets its state between polls of a subscription; use"
+                " limit=, each_n= or each_s= of subscribe(), or query()"
+            )
+
+
+def restricts(when: Condition | None) -> bool:
+    """Tell whether a condition selects records, and is more than directives or a constant."""
+    if isinstance(when, Mapping):
+        return any(not str(key).startswith("#") for key in when)
+    return isinstance(when, str)

@@ -1,0 +1,197 @@
+"""The settings of a client, checked once when it is made."""
+
+import os
+import ssl
+from collections.abc import Mapping
+from typing import Any, TypeAlias
+from urllib.request import getproxies, proxy_bypass
+
+import httpx
+from attrs import field, frozen
+
+from .version import __version__
+
+API_PREFIX = "/api/v1"
+
+OLDEST_API = (1, 20)
+"""The oldest server API that this client speaks."""
+
+CONNECT_SECONDS = 10.0
+INACTIVITY_SECONDS = 75.0
+"""Above the 60 s after which the server answers when an entry is locked."""
+
+MAX_EXTRA_HEADERS = 8
+"""With these, HTTP's own and a proxy's, 80 records of a batch still fit into 100 lines."""
+
+CertTypes: TypeAlias = (
+    str | os.PathLike[str] | tuple[str | os.PathLike[str], str | os.PathLike[str]]
+)
+"""A PEM file with certificate and key, or a pair of files (certificate, key)."""
+
+
+@frozen(kw_only=True)
+class Retry:
+    """When a request is sent again by itself.
+
+    Only where nothing was sent (no connection), and on 429 and 503 for calls that change
+    nothing. Writes and reads of a query are never repeated blindly.
+    """
+
+    attempts: int = field(default=3)
+    """How often a request is tried in all, at least 1."""
+    backoff: float = field(default=0.1)
+    """Seconds before the second try; doubled each time, shortened by up to a half at random."""
+    longest: float = field(default=10.0)
+    """Seconds; an error that asks for a longer wait (``retry_after``) is raised at once."""
+
+    @attempts.validator
+    def _(self, _attribute: object, value: object) -> None:
+        if not isinstance(value, int) or isinstance(value, bool) or value < 1:
+            raise ValueError(f"attempts={value!r} must be an int of at least 1")
+
+    @backoff.validator
+    @longest.validator
+    def _(self, attribute: Any, value: object) -> None:
+        if not isinstance(value, (int, float)) or not 0 <= value < float("inf"):
+            raise ValueError(f"{attribute.name}={value!r} must be seconds, not negative")
+
+
+@frozen(kw_only=True)
+class Config:
+    """What every request of a client needs."""
+
+    url: httpx.URL
+    """The server's address, without the API's own path and without a final slash."""
+    headers: Mapping[str, str] = field(repr=False)
+    timeout: Mapping[str, float | None]
+    """Seconds of inactivity per phase, None = for ever; as httpx's extension has it."""
+    retry: Retry
+
+
+def make_config(
+    url: str,
+    api_token: str | None,
+    timeout: float | httpx.Timeout | None,
+    extra_headers: Mapping[str, str] | None,
+    user_agent: str | None,
+    retry: Retry | None,
+) -> Config:
+    """Return the checked settings; ValueError or TypeError names the argument."""
+    if retry is not None and not isinstance(retry, Retry):
+        raise TypeError(f"retry must be a Retry or None, not {type(retry).__name__}")
+    return Config(
+        url=_base_url(url),
+        headers=_headers(api_token, extra_headers, user_agent),
+        timeout=_timeout(timeout),
+        retry=retry or Retry(attempts=1),
+    )
+
+
+def refuse_session(session: object) -> None:
+    """Raise TypeError for the aiohttp session that reduct-py takes."""
+    if session is not None:
+        raise TypeError("session= is not supported; pass an httpx transport as transport= instead")
+
+
+def _base_url(url: object) -> httpx.URL:
+    if not isinstance(url, str):
+        raise TypeError(f"url must be a str, not {type(url).__name__}")
+    try:
+        parsed = httpx.URL(url.rstrip("/"))
+    except httpx.InvalidURL as exc:
+        raise ValueError(f"url is not a URL: {exc}") from None
+    if parsed.userinfo:
+        raise ValueError("url must not hold a user or password; pass api_token= instead")
+    if parsed.scheme not in ("http", "https") or not parsed.host:
+        raise ValueError(f"url={url!r} must begin with http:// or https:// and name a host")
+    if parsed.query or parsed.fragment:
+        raise ValueError(f"url={url!r} must not have a query or fragment")
+    return parsed
+
+
+def _headers(
+    api_token: object, extra: Mapping[str, str] | None, user_agent: str | None
+) -> Mapping[str, str]:
+    headers = httpx.Headers(
+        {
+            "user-agent": user_agent or f"reduct-httpx/{__version__}",
+            "accept": "*/*",
+            # The server never compresses; a proxy that did would change record bodies.
+            "accept-encoding": "identity",
+        }
+    )
+    if api_token is not None:
+        headers["authorization"] = f"Bearer {_secret(api_token)}"
+    if extra is not None and len(extra) > MAX_EXTRA_HEADERS:
+        raise ValueError(
+            f"extra_headers: {len(extra)} given, at most {MAX_EXTRA_HEADERS} are allowed, because"
+            " the server takes 100 header lines a request and batches need most of them"
+        )
+    for name, value in (extra or {}).items():
+        _check_header(name, value)
+        headers[name] = value
+    return dict(headers.items())
+
+
+def _secret(token: object) -> str:
+    if not isinstance(token, str):
+        raise TypeError(f"api_token must be a str or None, not {type(token).__name__}")
+    if not token or not token.isascii() or not token.isprintable() or " " in token:
+        # The value stays out of the message: it is a secret, though a broken one.
+        raise ValueError("api_token must be printable ASCII without spaces, and not empty")
+    return token
+
+
+def _check_header(name: object, value: object) -> None:
+    if not isinstance(name, str) or not isinstance(value, str):
+        raise TypeError("extra_headers must map str to str")
+    if not name.isascii() or not name.replace("-", "").replace("_", "").isalnum():
+        raise ValueError(f"extra_headers: {name!r} is not a header name")
+    if not value.isascii() or not (value.isprintable() or not value):
+        raise ValueError(f"extra_headers[{name!r}] must be printable ASCII")
+
+
+def _timeout(timeout: object) -> Mapping[str, float | None]:
+    if timeout is None:
+        seconds = httpx.Timeout(INACTIVITY_SECONDS, connect=CONNECT_SECONDS, pool=None)
+    elif isinstance(timeout, httpx.Timeout):
+        seconds = timeout
+    elif isinstance(timeout, (int, float)) and not isinstance(timeout, bool) and timeout > 0:
+        seconds = httpx.Timeout(float(timeout))
+    else:
+        raise ValueError(f"timeout={timeout!r} must be seconds above 0, an httpx.Timeout or None")
+    return seconds.as_dict()
+
+
+def ssl_context(
+    scheme: str, verify_ssl: bool, ca_cert: str | os.PathLike[str] | None, cert: CertTypes | None
+) -> ssl.SSLContext:
+    """Return the TLS settings; a bare context for http, which needs none and loads no files.
+
+    Raises OSError or ssl.SSLError for a certificate file that is missing or broken.
+    """
+    if scheme == "http":
+        return ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context = ssl.create_default_context() if ca_cert is None else _private(ca_cert)
+    if cert is not None:
+        context.load_cert_chain(*(cert if isinstance(cert, tuple) else (cert,)))
+    if not verify_ssl:
+        context.check_hostname = False
+        context.verify_mode = ssl.CERT_NONE
+    return context
+
+
+def _private(ca_cert: str | os.PathLike[str]) -> ssl.SSLContext:
+    path = os.fspath(ca_cert)
+    if os.path.isdir(path):
+        return ssl.create_default_context(capath=path)
+    return ssl.create_default_context(cafile=path)
+
+
+def environment_proxy(url: httpx.URL) -> str | None:
+    """Return the proxy that the usual environment variables name for `url`, else None."""
+    proxies = getproxies()
+    proxy = proxies.get(url.scheme) or proxies.get("all")
+    if not proxy or proxy_bypass(url.host):
+        return None
+    return proxy if "://" in proxy else f"http://{proxy}"

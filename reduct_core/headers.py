@@ -1,0 +1,243 @@
+"""The heads of records in batches: protocol v1 and v2, both directions, pure functions.
+
+A head says what belongs to a record; where its payload begins follows from the order, which
+is (entry index, time) in both protocols and both directions (http-api.md 3 and 4).
+"""
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from typing import TypeAlias
+from urllib.parse import unquote_to_bytes
+
+from attrs import evolve, frozen
+
+from .errors import ReductError
+from .labels import DEFAULT_CONTENT_TYPE, format_pairs, parse_pairs
+
+RawHeaders: TypeAlias = Iterable[tuple[str, str]]
+"""Names in any case, and values; a name may occur several times."""
+
+V1_RECORD = "x-reduct-time-"
+V1_ERROR = "x-reduct-error-"
+ENTRIES = "x-reduct-entries"
+START = "x-reduct-start-ts"
+LABELS = "x-reduct-labels"
+LAST = "x-reduct-last"
+QUERY_ID = "x-reduct-query-id"
+SINGLE_LABEL = "x-reduct-label-"
+
+_V2_RECORD = re.compile(r"x-reduct-([0-9]+)-([0-9]+)")
+_V2_ERROR = re.compile(r"x-reduct-error-([0-9]+)-([0-9]+)")
+
+
+@frozen
+class RecordHead:
+    """What is known of a record without its payload."""
+
+    timestamp: int
+    """Microseconds since 1970-01-01 UTC."""
+    entry: str
+    size: int
+    """Bytes of the payload."""
+    content_type: str
+    labels: dict[str, str]
+    computed: dict[str, str]
+    """Labels made by extensions; their names begin with '@'."""
+
+
+@frozen
+class Answer:
+    """The heads of one batch answer, in the order of the payloads in its body."""
+
+    heads: Sequence[RecordHead]
+    last: bool
+    """The query has no more records."""
+
+
+def single_head(headers: Mapping[str, str], entry: str) -> RecordHead:
+    """Return the head of a single-record answer.
+
+    Raises KeyError or ValueError for an answer that is not one.
+    """
+    labels = {
+        name[len(SINGLE_LABEL) :]: value
+        for name, value in headers.items()
+        if name.startswith(SINGLE_LABEL)
+    }
+    return RecordHead(
+        timestamp=int(headers["x-reduct-time"]),
+        entry=entry,
+        size=int(headers["content-length"]),
+        content_type=headers.get("content-type", DEFAULT_CONTENT_TYPE),
+        **_sorted_out(labels),
+    )
+
+
+def _sorted_out(labels: Mapping[str, str]) -> dict[str, dict[str, str]]:
+    """Return stored and computed labels apart."""
+    return {
+        "labels": {name: value for name, value in labels.items() if name[:1] != "@"},
+        "computed": {name: value for name, value in labels.items() if name[:1] == "@"},
+    }
+
+
+# --- answers -------------------------------------------------------------------------------
+
+
+def parse_v1(headers: RawHeaders, entry: str) -> Answer:
+    """Return the heads of a v1 answer over `entry`; ValueError for a malformed header."""
+    heads: list[RecordHead] = []
+    last = False
+    for name, value in headers:
+        name = name.lower()
+        if name.startswith(V1_RECORD):
+            heads.append(_parse_v1_record(int(name[len(V1_RECORD) :]), value, entry))
+        elif name == LAST:
+            last = value == "true"
+    heads.sort(key=lambda head: head.timestamp)
+    return Answer(heads, last)
+
+
+def _parse_v1_record(timestamp: int, value: str, entry: str) -> RecordHead:
+    size, _, rest = value.partition(",")
+    kind, _, labels = rest.partition(",")
+    return RecordHead(
+        timestamp=timestamp,
+        entry=entry,
+        size=_size(size),
+        content_type=kind.strip() or DEFAULT_CONTENT_TYPE,
+        **_sorted_out(dict(parse_pairs(labels, indexed=False))),
+    )
+
+
+def _size(text: str) -> int:
+    size = int(text)
+    if size < 0:
+        raise ValueError(f"negative size {size}")
+    return size
+
+
+def parse_v2(headers: RawHeaders) -> Answer:
+    """Return the heads of a v2 answer; ValueError or IndexError for a malformed header.
+
+    Labels and content types are stateful per entry: what a head does not mention is that of
+    the entry's previous record. Computed labels are never carried over.
+    """
+    plain: dict[str, str] = {}
+    records: list[tuple[int, int, str]] = []
+    for name, value in headers:
+        name = name.lower()
+        match = _V2_RECORD.fullmatch(name)
+        if match:
+            records.append((int(match[1]), int(match[2]), value))
+        else:
+            plain[name] = value
+    start = int(plain[START])
+    entries = _decode_list(plain[ENTRIES])
+    names = _decode_list(plain.get(LABELS, ""))
+    previous: dict[str, RecordHead] = {}
+    heads: list[RecordHead] = []
+    for index, delta, value in sorted(records):
+        entry = entries[index]
+        head = _parse_v2_record(value, previous.get(entry), names, entry)
+        previous[entry] = head = evolve(head, timestamp=start + delta)
+        heads.append(head)
+    return Answer(heads, plain.get(LAST) == "true")
+
+
+def _parse_v2_record(
+    value: str, previous: RecordHead | None, names: Sequence[str], entry: str
+) -> RecordHead:
+    size, comma, rest = value.partition(",")
+    if not comma and previous is None:
+        raise ValueError("the first record of an entry has no content type")
+    kind, _, changes = rest.partition(",")
+    labels = dict(previous.labels) if previous else {}
+    for key, text in parse_pairs(changes, indexed=True):
+        name = names[int(key)] if key.isdigit() and names else key
+        if text:
+            labels[name] = text
+        else:
+            labels.pop(name, None)
+    return RecordHead(
+        timestamp=0,
+        entry=entry,
+        size=_size(size),
+        content_type=kind.strip() or (previous.content_type if previous else DEFAULT_CONTENT_TYPE),
+        **_sorted_out(labels),
+    )
+
+
+def _decode_list(text: str) -> list[str]:
+    text = text.strip()
+    return [unquote_to_bytes(item.strip()).decode() for item in text.split(",")] if text else []
+
+
+def v1_errors(headers: RawHeaders) -> dict[int, ReductError]:
+    """Return the per-record errors of a v1 answer by timestamp."""
+    return {
+        int(name[len(V1_ERROR) :]): ReductError.from_header(value)
+        for name, value in headers
+        if name.lower().startswith(V1_ERROR)
+    }
+
+
+def v2_errors(headers: RawHeaders) -> dict[tuple[str, int], ReductError]:
+    """Return the per-record errors of a v2 answer by (entry, timestamp)."""
+    found = [(name.lower(), value) for name, value in headers]
+    plain = dict(found)
+    errors: dict[tuple[str, int], ReductError] = {}
+    for name, value in found:
+        match = _V2_ERROR.fullmatch(name)
+        if match:
+            entry = _decode_list(plain[ENTRIES])[int(match[1])]
+            errors[entry, int(plain[START]) + int(match[2])] = ReductError.from_header(value)
+    return errors
+
+
+# --- requests ------------------------------------------------------------------------------
+
+
+def v1_record(size: int, content_type: str, labels: Mapping[str, str]) -> str:
+    """Return the value of a record header of protocol v1.
+
+    >>> v1_record(3, "text/plain", {"a": "1"})
+    '3,text/plain,a=1'
+    """
+    pairs = format_pairs(labels)
+    return f"{size},{content_type},{pairs}" if pairs else f"{size},{content_type}"
+
+
+_TOKEN = frozenset(b"!#$&'*+-.^_`|~0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz")
+
+
+def _encode_item(text: str) -> str:
+    return "".join(chr(byte) if byte in _TOKEN else f"%{byte:02X}" for byte in text.encode())
+
+
+def v2_headers(records: Sequence[RecordHead]) -> dict[str, str]:
+    """Return the headers of a v2 write of `records`, which are sorted by (entry, time).
+
+    Each head is given in full relative to its predecessor of the same entry: labels that it
+    has not are removed, because the server carries them over.
+    """
+    entries = list(dict.fromkeys(record.entry for record in records))
+    names = list(dict.fromkeys(name for record in records for name in record.labels))
+    positions = {name: index for index, name in enumerate(names)}
+    start = min(record.timestamp for record in records)
+    headers = {ENTRIES: ",".join(map(_encode_item, entries)), START: str(start)}
+    if names:
+        headers[LABELS] = ",".join(map(_encode_item, names))
+    previous: Mapping[str, str] = {}
+    index = -1
+    for record in records:
+        if index < 0 or entries[index] != record.entry:
+            index += 1
+            previous = {}
+        gone = previous.keys() - record.labels.keys()
+        changes = {str(positions[name]): value for name, value in record.labels.items()}
+        changes |= {str(positions[name]): "" for name in sorted(gone)}
+        value = v1_record(record.size, record.content_type, changes)
+        headers[f"x-reduct-{index}-{record.timestamp - start}"] = value
+        previous = record.labels
+    return headers

@@ -1,0 +1,286 @@
+"""Queries: what is asked, by which protocol, and what an answer means."""
+
+import math
+import warnings
+from collections.abc import Mapping, Sequence
+from typing import Any, Literal, TypeAlias, get_args
+
+import httpx
+from attrs import evolve, frozen
+
+from reduct_api.api.batch import head_batch, read_batch
+from reduct_api.api.io import io_head, io_query, io_read
+from reduct_api.api.queries import create_query
+from reduct_api.models import QueryEntry, QueryId, QueryType, RemovedRecords
+from reduct_api.types import RequestSpec, StreamSpec
+
+from . import conditions, errors, names
+from .conditions import Condition
+from .gates import Claim, Mode, bucket_claims, entry_claims
+from .headers import Answer, parse_v1, parse_v2
+from .sieve import NO_FILTERS, Filters, superset
+from .times import MAX_US, TimestampLike, optional_us
+
+Missing: TypeAlias = Literal["ignore", "warn", "raise"]
+"""What happens when an exact entry name does not exist."""
+
+TTL_SECONDS = 600
+"""How long the server keeps a query between two answers, if not told otherwise.
+
+Its own 60 s are shorter than many loops need for the records of one answer.
+"""
+
+HEAD_BYTES = 60_000
+"""Bytes of record heads in one answer. httpx's transports take heads of 100 KiB; the rest is
+room for what the server does not count: one more record, names of entries and labels."""
+
+V1_RECORDS = 1000
+"""Records in one answer of protocol v1, where larger answers are faster."""
+
+
+@frozen
+class Plan:
+    """A checked query over one bucket."""
+
+    bucket: str
+    entries: Sequence[str]
+    body: QueryEntry
+    head: bool
+    filters: Filters
+    missing: Missing
+
+    @property
+    def single(self) -> str | None:
+        """The entry, if it is one exact name: then batch protocol v1 reads it, else v2."""
+        if len(self.entries) == 1 and not names.is_pattern(self.entries[0]):
+            return self.entries[0]
+        return None
+
+    @property
+    def exact(self) -> Sequence[str]:
+        """The names that are no patterns."""
+        return [entry for entry in self.entries if not names.is_pattern(entry)]
+
+
+def make_plan(
+    bucket: str,
+    entries: object,
+    start: TimestampLike | None,
+    stop: TimestampLike | None,
+    ttl: float | None,
+    when: Condition | None,
+    *,
+    strict: bool | None,
+    ext: Any,
+    head: bool = False,
+    filters: Filters = NO_FILTERS,
+    missing: Missing = "ignore",
+) -> Plan:
+    """Return a checked query; ValueError or TypeError names the argument."""
+    selected = names.entry_list(entries)
+    if missing not in get_args(Missing):
+        raise ValueError(f"missing={missing!r} must be 'ignore', 'warn' or 'raise'")
+    conditions.check(when, selected)
+    conditions.check_ext(ext)
+    if when is None and ext is None:
+        when = superset(filters.include)
+    begin, end = _bounds(start, stop)
+    body = QueryEntry(
+        query_type=QueryType.QUERY,
+        entries=list(selected),
+        start=begin,
+        stop=end,
+        ttl=_ttl(ttl),
+        only_metadata=head or None,
+        when=when,
+        strict=_flag(strict, "strict"),
+        ext=ext,
+    )
+    return Plan(bucket, selected, body, bool(head), filters, missing)
+
+
+def narrowed(plan: Plan, entry: str, start: int) -> Plan:
+    """Return `plan` over one exact entry, from `start` on."""
+    return evolve(plan, entries=[entry], body=evolve(plan.body, entries=[entry], start=start))
+
+
+def existence(plan: Plan, entry: str, timestamp: int) -> Plan:
+    """Return a plan that yields the metadata of one record, if it exists whole."""
+    body = QueryEntry(
+        query_type=QueryType.QUERY, start=timestamp, stop=timestamp + 1, only_metadata=True
+    )
+    return evolve(plan, entries=[entry], body=body, head=True)
+
+
+def _bounds(start: TimestampLike | None, stop: TimestampLike | None) -> tuple[int, int]:
+    """Return both bounds; the server's own defaults refuse entries that lie outside (T9)."""
+    begin, end = optional_us(start, "start", 0), optional_us(stop, "stop", MAX_US)
+    if begin > end:
+        raise ValueError(f"start={start!r} lies after stop={stop!r}")
+    return begin, end
+
+
+def _ttl(ttl: float | None) -> int:
+    if ttl is None:
+        return TTL_SECONDS
+    if isinstance(ttl, bool) or not isinstance(ttl, (int, float)):
+        raise TypeError(f"ttl={ttl!r} must be seconds")
+    if not 0 < ttl < 2**63:
+        raise ValueError(f"ttl={ttl!r} must be seconds above 0")
+    return math.ceil(ttl)
+
+
+def _flag(value: bool | None, name: str) -> bool | None:
+    if value is not None and not isinstance(value, bool):
+        raise TypeError(f"{name}={value!r} must be True, False or None")
+    return value
+
+
+def _limited(when: Any, records: int | None) -> Any:
+    """Return `when` with limits for answers that the transport can take.
+
+    Limits that the user gives stay; a condition that is no object has no place for any.
+    """
+    if when is not None and not isinstance(when, Mapping):
+        return when
+    limits: dict[str, Any] = {"#batch_metadata_size": HEAD_BYTES}
+    if records is not None:
+        limits["#batch_records"] = records
+    return {**limits, **(when or {})}
+
+
+# --- requests and answers ------------------------------------------------------------------
+
+
+def create(plan: Plan) -> RequestSpec[QueryId | RemovedRecords]:
+    """Return the request that starts the query, with limits for the size of its answers."""
+    if plan.single is not None:
+        body = evolve(plan.body, when=_limited(plan.body.when, V1_RECORDS))
+        return create_query.build_request(plan.bucket, plan.single, body=body)
+    body = evolve(plan.body, when=_limited(plan.body.when, None))
+    return io_query.build_request(plan.bucket, body=body)
+
+
+def query_id(started: QueryId | RemovedRecords) -> int:
+    """Return the id of a query that was started."""
+    if not isinstance(started, QueryId):
+        raise errors.ProtocolError(200, "the answer to a query has no id")
+    return started.id
+
+
+def next_answer(plan: Plan, query_id: int) -> StreamSpec:
+    """Return the request for the next answer; metadata must be asked for by HEAD (T25)."""
+    if plan.single is not None:
+        if plan.head:
+            return head_batch.build_request(plan.bucket, plan.single, q=query_id)
+        return read_batch.build_request(plan.bucket, plan.single, q=query_id)
+    if plan.head:
+        return io_head.build_request(plan.bucket, x_reduct_query_id=query_id)
+    return io_read.build_request(plan.bucket, x_reduct_query_id=query_id)
+
+
+def parse_answer(plan: Plan, response: httpx.Response) -> Answer:
+    """Return the heads of an answer; no heads and `last` for 204, whatever its headers say.
+
+    Raises ProtocolError for an answer that is not a batch.
+    """
+    if response.status_code == 204:
+        return Answer((), True)
+    with errors.parsing(response):
+        headers = response.headers.multi_items()
+        answer = parse_v2(headers) if plan.single is None else parse_v1(headers, plan.single)
+        announced = response.headers.get("content-length")
+        size = sum(head.size for head in answer.heads)
+        if announced is not None and int(announced) != size:
+            raise ValueError(f"heads announce {size} bytes, content-length {announced}")
+        if not answer.heads and plan.single is not None and not answer.last:
+            raise ValueError("a batch without records")
+    return answer
+
+
+def explain(error: errors.NotFoundError, plan: Plan) -> errors.ReductError:
+    """Return `error`, with the cure if the server has forgotten the query."""
+    if "expired" not in error.message:
+        return error
+    return errors.for_status(
+        error.status_code,
+        f"{error.message} (the server forgets a query that is not read for ttl={plan.body.ttl} s,"
+        " or after a restart; pass a larger ttl= if the loop is slow)",
+        method=error.method,
+        path=error.path,
+    )
+
+
+def absent(plan: Plan, listed: Sequence[str]) -> list[str]:
+    """Return the exact names of `plan` that are not among the `listed` entries.
+
+    Attachments are not listed; they belong to their entry.
+    """
+    known = set(listed)
+    return [
+        name
+        for name in plan.exact
+        if name not in known and (name.removesuffix(f"/{names.META}")) not in known
+    ]
+
+
+def report_missing(plan: Plan, missing: Sequence[str]) -> None:
+    """Tell of entries that do not exist, as the query asks for it: not, by a warning, or raising
+    NotFoundError.
+    """
+    if not missing or plan.missing == "ignore":
+        return
+    text = f"bucket {plan.bucket!r} has no entry {', '.join(map(repr, missing))}"
+    if plan.missing == "raise":
+        raise errors.for_status(404, text)
+    warnings.warn(text, stacklevel=2)
+
+
+def remove_body(
+    entries: object,
+    start: TimestampLike | None,
+    stop: TimestampLike | None,
+    when: Condition | None,
+    *,
+    strict: bool | None,
+    ext: Any,
+    everything: bool,
+) -> QueryEntry:
+    """Return the body of a removal; ValueError if it could remove more than was meant."""
+    selected = names.entry_list(entries)
+    if not selected:
+        raise ValueError("entries must not be empty: the server would take every entry")
+    if ext is not None:
+        raise ValueError("ext: the server ignores extensions in removals; use when=")
+    conditions.check(when, selected)
+    restricted = start is not None or stop is not None or conditions.restricts(when)
+    if restricted and everything:
+        raise ValueError("everything=True contradicts start=, stop= and when=; leave one out")
+    if not restricted and not everything:
+        raise ValueError(
+            "this would remove all records of the entries; pass everything=True if that is meant,"
+            " or start=, stop= or when="
+        )
+    begin, end = _bounds(start, stop)
+    return QueryEntry(
+        query_type=QueryType.REMOVE,
+        entries=list(selected),
+        start=begin,
+        stop=end,
+        when=when,
+        strict=_flag(strict, "strict"),
+    )
+
+
+def removed_records(answer: QueryId | RemovedRecords) -> int:
+    """Return how many records a removal removed."""
+    if not isinstance(answer, RemovedRecords):
+        raise errors.ProtocolError(200, "the answer to a removal has no number of records")
+    return answer.removed_records
+
+
+def remove_claims(bucket: str, entries: Sequence[str]) -> Sequence[Claim]:
+    """Return what a removal by query claims: its entries, or the bucket for patterns."""
+    if any(names.is_pattern(entry) for entry in entries):
+        return bucket_claims(bucket)
+    return entry_claims(bucket, entries, Mode.REMOVE)

@@ -1,0 +1,96 @@
+"""Server, tokens, replications and lifecycles: checks of what is asked."""
+
+from collections.abc import Sequence
+from datetime import datetime
+from enum import StrEnum
+from typing import TypeAlias, TypeVar
+
+import httpx
+from attrs import evolve
+
+from reduct_api.models import (
+    LifecycleMode,
+    LifecycleSettings,
+    Permissions,
+    ReplicationMode,
+    ReplicationSettings,
+    TokenCreateRequest,
+)
+from reduct_api.types import RequestSpec
+
+from . import conditions, errors
+from .errors import NO_ANSWER, ReductError, TransportError
+
+Probe: TypeAlias = RequestSpec[None]
+
+READY_POLL_SECONDS = 0.1
+
+_Settings = TypeVar("_Settings", ReplicationSettings, LifecycleSettings)
+_Mode = TypeVar("_Mode", bound=StrEnum)
+
+
+def is_away(error: ReductError) -> bool:
+    """Tell whether a server cannot be used now: no answer, starting, or its proxy says so."""
+    if isinstance(error, TransportError):
+        return "closed" not in error.message or error.__cause__ is not None
+    return error.status_code in (502, 503, 504)
+
+
+def check_timeout(timeout: float) -> float:
+    """Return a time to wait in seconds."""
+    if isinstance(timeout, bool) or not isinstance(timeout, (int, float)):
+        raise TypeError(f"timeout={timeout!r} must be seconds")
+    if not timeout >= 0:
+        raise ValueError(f"timeout={timeout!r} must be seconds, not negative")
+    return timeout
+
+
+def not_ready(url: httpx.URL, timeout: float) -> ReductError:
+    """Return the error of a server that did not become ready."""
+    return errors.TimeoutError(NO_ANSWER, f"{url} was not ready within {timeout:g} s")
+
+
+def token_request(
+    permissions: Permissions,
+    expires_at: datetime | None,
+    ttl: int | None,
+    ip_allowlist: Sequence[str] | None,
+) -> TokenCreateRequest:
+    """Return the checked request for a token."""
+    if not isinstance(permissions, Permissions):
+        raise TypeError(f"permissions must be Permissions, not {type(permissions).__name__}")
+    if expires_at is not None and not isinstance(expires_at, datetime):
+        raise TypeError(f"expires_at must be a datetime, not {type(expires_at).__name__}")
+    if ttl is not None and (isinstance(ttl, bool) or not isinstance(ttl, int)):
+        raise TypeError(f"ttl={ttl!r} must be whole seconds")
+    if ttl is not None and not 0 < ttl < 2**64:
+        raise ValueError(f"ttl={ttl!r} must be seconds above 0")
+    if isinstance(ip_allowlist, str):
+        raise TypeError("ip_allowlist must be a list of addresses, not one str")
+    return TokenCreateRequest(
+        permissions=permissions,
+        # A datetime without a time zone is local time, as elsewhere.
+        expires_at=None if expires_at is None else expires_at.astimezone(),
+        ttl=ttl,
+        ip_allowlist=list(ip_allowlist or ()),
+    )
+
+
+def checked(settings: _Settings) -> _Settings:
+    """Return settings whose condition may be sent."""
+    if not isinstance(settings, (ReplicationSettings, LifecycleSettings)):
+        raise TypeError(f"settings must be settings, not {type(settings).__name__}")
+    conditions.check(settings.when, settings.entries or ())
+    return settings
+
+
+def with_mode(settings: _Settings, mode: ReplicationMode | LifecycleMode) -> _Settings:
+    """Return a copy of `settings` in another mode."""
+    return evolve(settings, mode=mode)
+
+
+def mode(kind: type[_Mode], value: _Mode | str) -> _Mode:
+    """Return a mode; ValueError for a text that names none."""
+    if value not in list(kind):
+        raise ValueError(f"mode={value!r} must be one of {', '.join(kind)}")
+    return kind(value)

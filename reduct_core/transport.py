@@ -1,0 +1,204 @@
+"""The life of one request, as steps that a flavour performs; performs no I/O itself.
+
+A generator says what is wanted next (send, discard, sleep) and is resumed with the outcome,
+so that attempts, waiting and error mapping are decided once for both flavours.
+"""
+
+import logging
+import random
+import re
+import threading
+import time
+from collections.abc import Generator
+from typing import Any, TypeAlias, TypeVar
+from urllib.parse import urlencode
+
+import httpx
+from attrs import frozen
+
+from reduct_api.types import RequestSpec, StreamSpec
+
+from . import errors
+from .config import API_PREFIX, OLDEST_API, Config, Retry
+from .version import __version__
+
+log = logging.getLogger("reduct")
+
+T = TypeVar("T")
+
+Spec: TypeAlias = RequestSpec[Any] | StreamSpec
+
+
+@frozen
+class Send:
+    """Send the request; resume with the response, its body unread, or throw the error."""
+
+    request: httpx.Request
+
+
+@frozen
+class Discard:
+    """Read the body of a failed response, which is short, and close it."""
+
+    response: httpx.Response
+
+
+@frozen
+class Sleep:
+    """Wait."""
+
+    seconds: float
+
+
+Step: TypeAlias = Send | Discard | Sleep
+Exchange: TypeAlias = Generator[Step, httpx.Response | None, httpx.Response]
+
+
+def exchange(session: "Session", spec: Spec, *, repeatable: bool) -> Exchange:
+    """Yield steps until a successful response to `spec` can be returned, its body unread.
+
+    `repeatable` allows another try after 429 and 503; without a connection nothing was sent,
+    so every request is tried again.
+    """
+    request = session.request(spec)
+    retry = session.config.retry
+    for attempt in range(1, retry.attempts + 1):
+        final = attempt == retry.attempts
+        pause = _backoff(retry, attempt)
+        began = time.monotonic()
+        try:
+            with errors.mapped(request):
+                response = yield Send(request)
+        except errors.TransportError as exc:
+            log.debug("%s %s: %s", request.method, request.url.path, exc)
+            if final or not _never_sent(exc.__cause__):
+                raise
+        else:
+            assert response is not None
+            elapsed = (time.monotonic() - began) * 1000
+            status = response.status_code
+            log.debug("%s %s: %d, %.1f ms", request.method, request.url.path, status, elapsed)
+            response.request = request
+            refusal = session.receive(response)
+            if response.is_success and refusal is None:
+                return response
+            yield Discard(response)
+            error = refusal or errors.from_response(response)
+            wait = _asked_wait(error)
+            if final or not repeatable or wait is None or wait > retry.longest:
+                raise error
+            pause = max(pause, wait)
+        yield Sleep(pause)
+    raise AssertionError("a Retry has at least one attempt")
+
+
+def _backoff(retry: Retry, attempt: int) -> float:
+    return min(retry.backoff * 2.0 ** (attempt - 1), retry.longest) * random.uniform(0.5, 1.0)
+
+
+def _never_sent(cause: BaseException | None) -> bool:
+    return isinstance(cause, (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout))
+
+
+_RETRY_AFTER = re.compile(r"retry_after=([0-9]+)s")
+
+
+def _asked_wait(error: errors.ReductError) -> float | None:
+    """Return the seconds to wait after 429 or 503, 0 if not told; None for other errors.
+
+    The server has no Retry-After header; the number is at the end of its message.
+    """
+    if error.status_code not in (429, 503):
+        return None
+    match = _RETRY_AFTER.search(error.message)
+    return float(match[1]) if match else 0.0
+
+
+class Session:
+    """What a client remembers between requests: address, headers, cookies, server version.
+
+    May be used from several threads.
+    """
+
+    def __init__(self, config: Config):
+        self.config = config
+        self.api_version: tuple[int, int] | None = None
+        self.closed = False
+        self._cookies = httpx.Cookies()
+        self._extensions = {"timeout": dict(config.timeout)}
+        self._prefix = config.url.raw_path.rstrip(b"/") + API_PREFIX.encode()
+        self._clock = UniqueClock()
+
+    def request(self, spec: Spec) -> httpx.Request:
+        """Return the request that `spec` describes; nothing is sent."""
+        if self.closed:
+            raise errors.closed()
+        path = self._prefix + spec.url.encode("ascii")
+        if spec.params:
+            path += b"?" + urlencode(spec.params).encode("ascii")
+        request = httpx.Request(
+            spec.method,
+            self.config.url.copy_with(raw_path=path),
+            headers={**self.config.headers, **spec.headers},
+            content=spec.content,
+            json=spec.json,
+            extensions=self._extensions,
+        )
+        if self._cookies.jar:
+            self._cookies.set_cookie_header(request)
+        return request
+
+    def receive(self, response: httpx.Response) -> errors.ReductError | None:
+        """Take cookies and the server's version from an answer.
+
+        Load balancers set cookies to keep a client, and so its queries, on one node.
+
+        Returns the error of a server that is older than this client supports.
+        """
+        if "set-cookie" in response.headers:
+            self._cookies.extract_cookies(response)
+        text = response.headers.get("x-reduct-api")
+        if self.api_version is None and text is not None:
+            self.api_version = _version(text)
+        if self.api_version is not None and self.api_version < OLDEST_API:
+            return _too_old(self.api_version, response)
+        return None
+
+    def now(self) -> int:
+        """Return the present time in microseconds, never the same twice."""
+        return self._clock.now()
+
+
+def _version(text: str) -> tuple[int, int] | None:
+    """Return the version that a header `<major>.<minor>` tells; None for other text."""
+    major, _, minor = text.partition(".")
+    return (int(major), int(minor)) if major.isdecimal() and minor.isdecimal() else None
+
+
+def _too_old(version: tuple[int, int], response: httpx.Response) -> errors.ReductError:
+    found, oldest = (".".join(map(str, pair)) for pair in (version, OLDEST_API))
+    return errors.ProtocolError(
+        response.status_code,
+        f"the server speaks API {found}; reduct-httpx {__version__} needs ReductStore {oldest} or"
+        " newer",
+    )
+
+
+class UniqueClock:
+    """Microseconds now, one more than the last where the clock stood still."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._last = 0
+
+    def now(self) -> int:
+        """Return a time that this clock has not returned before."""
+        with self._lock:
+            self._last = max(time.time_ns() // 1000, self._last + 1)
+            return self._last
+
+
+def parse(spec: RequestSpec[T], response: httpx.Response) -> T:
+    """Return what a fully read response holds; ProtocolError for anything else."""
+    with errors.parsing(response):
+        return spec.parse(response)

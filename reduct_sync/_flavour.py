@@ -1,0 +1,84 @@
+"""What this flavour does in its own way; the other one has the same names.
+
+Everything else is the same in both flavours, and held so by a test.
+"""
+
+import ssl
+import threading
+import time
+from collections.abc import Generator, Iterator
+from typing import Any, BinaryIO, TypeAlias, TypeVar
+
+import httpx
+
+from reduct_core.payload import READ_BYTES, not_a_payload
+
+T = TypeVar("T")
+
+Stream: TypeAlias = Generator[T, None, None]
+"""An iterator that can be closed."""
+
+Transport: TypeAlias = httpx.BaseTransport
+
+Event = threading.Event
+
+sleep = time.sleep
+
+
+def make_transport(
+    context: ssl.SSLContext, limits: httpx.Limits, proxy: str | None
+) -> httpx.HTTPTransport:
+    """Return httpx's own transport."""
+    return httpx.HTTPTransport(verify=context, limits=limits, proxy=proxy)
+
+
+def check_transport(transport: object) -> None:
+    """Raise TypeError for a transport of another kind."""
+    if transport is not None and not isinstance(transport, httpx.BaseTransport):
+        raise TypeError(f"transport must be an httpx.BaseTransport, not {type(transport).__name__}")
+
+
+class Home:
+    """Where a client was first used; a blocking one is at home in every thread."""
+
+    def is_here(self) -> bool:
+        """Tell whether the client may be used here."""
+        return True
+
+    def enter(self) -> None:
+        """Make this the home."""
+
+
+def wait(event: Event, seconds: float) -> bool:
+    """Wait until `event` is set, at most `seconds`; tell whether it is."""
+    return event.wait(seconds)
+
+
+def close_generator(generator: Any) -> None:
+    """Close a generator that is not running at the moment."""
+    if not generator.gi_running:
+        generator.close()
+
+
+def open_file(path: Any) -> BinaryIO:
+    """Open a file to be read."""
+    return open(path, "rb")
+
+
+def read_file(file: Any) -> Iterator[bytes]:
+    """Yield the rest of an open file."""
+    while chunk := file.read(READ_BYTES):
+        yield chunk
+
+
+def each(data: Any) -> Iterator[Any]:
+    """Yield the items of an iterable."""
+    return iter(data)
+
+
+def check_iterable(data: Any) -> None:
+    """Raise TypeError for what is not iterable without an event loop."""
+    if hasattr(data, "__aiter__"):
+        raise TypeError("data is an asynchronous iterator; reduct_async takes it, or a plain one")
+    if not hasattr(data, "__iter__"):
+        raise not_a_payload(data)

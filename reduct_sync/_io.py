@@ -1,0 +1,120 @@
+"""Performs the steps of `reduct_core.transport`: the only module that touches a transport."""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import TypeVar
+
+import httpx
+
+from reduct_api.types import RequestSpec
+from reduct_core import errors
+from reduct_core.config import Config
+from reduct_core.gates import Claim, Gates, note_held
+from reduct_core.transport import (
+    Discard,
+    Exchange,
+    Send,
+    Session,
+    Spec,
+    exchange,
+    parse,
+)
+
+from ._flavour import Event, Home, Transport, sleep
+
+T = TypeVar("T")
+
+SAFE = frozenset({"GET", "HEAD"})
+"""Methods that change nothing, unless the call says otherwise."""
+
+
+class Io:
+    """Sends the requests of one client, and lets them pass the gates."""
+
+    def __init__(self, config: Config, transport: Transport):
+        self.session = Session(config)
+        self._transport = transport
+        self._gates: Gates[Event] = Gates(Event)
+        self._home = Home()
+
+    def send(self, spec: RequestSpec[T], *, repeatable: bool | None = None) -> T:
+        """Return the decoded answer to `spec`."""
+        return parse(spec, self.complete(spec, repeatable=repeatable))
+
+    def complete(self, spec: Spec, *, repeatable: bool | None = None) -> httpx.Response:
+        """Return the successful response to `spec`, read whole and closed."""
+        response = self.open(spec, repeatable=repeatable)
+        try:
+            with errors.mapped(response.request):
+                response.read()
+        finally:
+            response.close()
+        return response
+
+    def open(self, spec: Spec, *, repeatable: bool | None = None) -> httpx.Response:
+        """Return the successful response to `spec`, its body unread; the caller closes it.
+
+        `repeatable` tells whether it may be sent again after 429 and 503; GET and HEAD may,
+        if it is None.
+        """
+        self._home.enter()
+        again = spec.method in SAFE if repeatable is None else repeatable
+        return self._perform(exchange(self.session, spec, repeatable=again))
+
+    def _perform(self, steps: Exchange) -> httpx.Response:
+        try:
+            step = next(steps)
+            while True:
+                if isinstance(step, Send):
+                    try:
+                        response = self._transport.handle_request(step.request)
+                    except Exception as exc:
+                        step = steps.throw(exc)
+                    else:
+                        step = steps.send(response)
+                elif isinstance(step, Discard):
+                    self._discard(step.response)
+                    step = steps.send(None)
+                else:
+                    sleep(step.seconds)
+                    step = steps.send(None)
+        except StopIteration as stop:
+            result: httpx.Response = stop.value
+            return result
+
+    def _discard(self, response: httpx.Response) -> None:
+        """Read and close a response, so that its connection can be used again."""
+        try:
+            response.read()
+        except httpx.HTTPError:
+            # The status tells enough: the server closes the connection after early errors.
+            pass
+        finally:
+            response.close()
+
+    @contextmanager
+    def gate(self, claims: Sequence[Claim]) -> Iterator[None]:
+        """Wait until no conflicting call of this client is in flight, and keep others out."""
+        tickets = []
+        try:
+            for key, mode in claims:
+                ticket = self._gates.enter(key, mode)
+                tickets.append(ticket)
+                if ticket.signal is not None:
+                    ticket.signal.wait()
+            release = note_held(tickets)
+            try:
+                yield
+            finally:
+                release()
+        finally:
+            for ticket in reversed(tickets):
+                self._gates.leave(ticket)
+
+    def close(self) -> None:
+        """Close all connections; calls after that are refused."""
+        if self.session.closed:
+            return
+        self.session.closed = True
+        if self._home.is_here():
+            self._transport.close()

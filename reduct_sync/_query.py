@@ -1,0 +1,68 @@
+"""Runs queries: starts them, and reads their answers one after the other."""
+
+from contextlib import closing
+
+import httpx
+
+from reduct_api.api.buckets import get_bucket, head_bucket
+from reduct_core import query as core
+from reduct_core.errors import NotFoundError
+from reduct_core.query import Plan
+from reduct_core.sieve import Sieve
+
+from ._flavour import Stream
+from ._io import Io
+from .record import AnswerReader, Record
+
+
+def query(io: Io, plan: Plan) -> Stream[Record]:
+    """Yield the records of `plan` that pass its filters."""
+    sieve = Sieve(plan.filters)
+    with closing(records(io, plan)) as found:
+        for record in found:
+            if sieve.passes(record.entry, record.timestamp, record.labels):
+                yield record
+                if sieve.full:
+                    return
+
+
+def records(io: Io, plan: Plan) -> Stream[Record]:
+    """Yield what the server selects for `plan`."""
+    query_id = _start(io, plan)
+    ended = query_id is None
+    while query_id is not None and not ended:
+        response = _next_answer(io, plan, query_id)
+        try:
+            answer = core.parse_answer(plan, response)
+            reader = AnswerReader(response, answer)
+            with closing(reader.heads() if plan.head else reader.records()) as found:
+                for record in found:
+                    yield record
+        finally:
+            response.close()
+        ended = answer.last
+
+
+def _start(io: Io, plan: Plan) -> int | None:
+    """Return the id of the started query; None if its entry does not exist."""
+    if not plan.entries:
+        return None
+    if plan.single is None and plan.missing != "ignore":
+        listed = io.send(get_bucket.build_request(plan.bucket))
+        core.report_missing(plan, core.absent(plan, [entry.name for entry in listed.entries]))
+    try:
+        return core.query_id(io.send(core.create(plan), repeatable=True))
+    except NotFoundError:
+        if plan.single is None:
+            raise
+    # The bucket or the entry is missing: the first is an error, the second is for the caller.
+    io.send(head_bucket.build_request(plan.bucket))
+    core.report_missing(plan, [plan.single])
+    return None
+
+
+def _next_answer(io: Io, plan: Plan, query_id: int) -> httpx.Response:
+    try:
+        return io.open(core.next_answer(plan, query_id), repeatable=False)
+    except NotFoundError as error:
+        raise core.explain(error, plan) from error

@@ -1,0 +1,46 @@
+"""Runs the calls of `reduct_core.writes` through the gates, one after the other."""
+
+import time
+from collections.abc import Sequence
+
+from reduct_core import writes
+from reduct_core.errors import ApiError, ReductError
+from reduct_core.writes import Call, Errors
+
+from ._io import Io
+
+
+def run(io: Io, calls: Sequence[Call]) -> Errors:
+    """Send `calls` in order; return the errors of single records, raise those of a call."""
+    found: Errors = {}
+    for done, call in enumerate(calls):
+        try:
+            found |= _run_one(io, call)
+        except ReductError as error:
+            if len(calls) > 1:
+                error.add_note(writes.progress_note(done, len(calls)))
+            raise
+    return found
+
+
+def run_single(io: Io, call: Call) -> None:
+    """Send a call that concerns one record; raise its error."""
+    for error in (_run_one(io, call)).values():
+        raise error
+
+
+def _run_one(io: Io, call: Call) -> Errors:
+    with io.gate(call.claims):
+        began = time.monotonic()
+        try:
+            response = io.complete(call.spec, repeatable=False)
+        except ApiError as error:
+            return call.failure(error)
+        seconds = time.monotonic() - began
+    found = call.outcome(response)
+    for key in writes.in_doubt(call, found, seconds):
+        try:
+            io.complete(call.probe(key))
+        except ApiError as error:
+            found[key] = writes.not_stored(key, seconds, error)
+    return found

@@ -1,0 +1,382 @@
+"""Clients: a connection to one server, its buckets, tokens, replications and lifecycles."""
+
+import builtins
+import os
+import time
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from types import TracebackType
+from typing import Self
+
+import httpx
+
+from reduct_api.api.buckets import create_bucket, head_bucket
+from reduct_api.api.lifecycles import (
+    create_lifecycle,
+    delete_lifecycle,
+    get_lifecycle,
+    list_lifecycles,
+    set_lifecycle_mode,
+    update_lifecycle,
+)
+from reduct_api.api.replications import (
+    create_replication,
+    delete_replication,
+    get_replication,
+    list_replications,
+    set_replication_mode,
+    update_replication,
+)
+from reduct_api.api.server import get_alive, get_info, get_ready, list_buckets
+from reduct_api.api.tokens import (
+    create_token,
+    get_me,
+    get_token,
+    list_tokens,
+    remove_token,
+    rotate_token,
+)
+from reduct_api.models import LifecycleModeRequest, ReplicationModeRequest
+from reduct_core import names, server
+from reduct_core.config import (
+    CertTypes,
+    Retry,
+    environment_proxy,
+    make_config,
+    refuse_session,
+    ssl_context,
+)
+from reduct_core.errors import ConflictError, NotFoundError, ReductError
+from reduct_core.models import (
+    BucketInfo,
+    BucketSettings,
+    FullTokenInfo,
+    LifecycleDetailInfo,
+    LifecycleInfo,
+    LifecycleMode,
+    LifecycleSettings,
+    Permissions,
+    ReplicationDetailInfo,
+    ReplicationInfo,
+    ReplicationMode,
+    ReplicationSettings,
+    ServerInfo,
+    Token,
+)
+
+from ._flavour import Transport, check_transport, make_transport, sleep
+from ._io import Io
+from .bucket import Bucket
+
+
+class Client:
+    """A client of one ReductStore server, 1.20 or newer.
+
+    Use it as a context manager, or call `close`. It may be shared between tasks of one event
+    loop; connections are opened when needed and kept.
+
+    Every method may raise ReductError: AuthenticationError or PermissionDeniedError for the
+    token, TransportError without an answer, ProtocolError if the answer is not the API's.
+
+    Examples:
+        >>> with Client("http://127.0.0.1:8383", api_token="...") as client:
+        ...     bucket = client.create_bucket("my-bucket", exist_ok=True)
+    """
+
+    def __init__(
+        self,
+        url: str,
+        api_token: str | None = None,
+        timeout: float | httpx.Timeout | None = None,
+        extra_headers: Mapping[str, str] | None = None,
+        *,
+        verify_ssl: bool = True,
+        ca_cert: str | os.PathLike[str] | None = None,
+        client_cert: CertTypes | None = None,
+        limits: httpx.Limits = httpx.Limits(),  # noqa: B008
+        user_agent: str | None = None,
+        retry: Retry | None = Retry(attempts=3),  # noqa: B008
+        transport: Transport | None = None,
+        session: None = None,
+    ):
+        """Make a client; no request is sent.
+
+        Args:
+            url: address of the server, with the base path if it has one.
+            api_token: token, if the server asks for one.
+            timeout: seconds of inactivity in each phase of a request; None is 10 to connect,
+                75 to read or write, and no limit to wait for a connection of the pool. There
+                is no limit for a request as a whole.
+            extra_headers: headers for every request, at most 8.
+            verify_ssl: whether the server's certificate must be valid.
+            ca_cert: file or folder of certificates to trust instead of the system's.
+            client_cert: file with certificate and key, or a pair of files.
+            limits: most connections, and how long idle ones are kept.
+            user_agent: text of the User-Agent header.
+            retry: when requests are sent again by themselves; None is never.
+            transport: what sends the requests instead of the default: any httpx transport,
+                e.g. one with a proxy, or ``httpx.MockTransport``. It is closed with the
+                client, and the arguments for TLS, limits and proxies are its own matter.
+            session: refused with TypeError; what reduct-py users passed here is `transport`.
+
+        Without `transport`, proxies come from the usual environment variables.
+
+        Raises:
+            ValueError, TypeError: an argument that cannot be used.
+            OSError: a certificate file that cannot be read.
+        """
+        refuse_session(session)
+        check_transport(transport)
+        config = make_config(url, api_token, timeout, extra_headers, user_agent, retry)
+        if transport is None:
+            context = ssl_context(config.url.scheme, verify_ssl, ca_cert, client_cert)
+            transport = make_transport(context, limits, environment_proxy(config.url))
+        self._io = Io(config, transport)
+
+    def __repr__(self) -> str:
+        url = self._io.session.config.url
+        return f"<{type(self).__module__}.{type(self).__qualname__} {str(url)!r}>"
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close all connections; may be called again. Later calls raise TransportError."""
+        self._io.close()
+
+    # --- server ----------------------------------------------------------------------------
+
+    @property
+    def api_version(self) -> tuple[int, int] | None:
+        """Version of the server's API, e.g. (1, 21); None before the first answer."""
+        return self._io.session.api_version
+
+    def info(self) -> ServerInfo:
+        """Return statistics and defaults of the server."""
+        return self._io.send(get_info.build_request())
+
+    def is_alive(self) -> bool:
+        """Tell whether the server answers; it may still be starting."""
+        return self._answers(get_alive.build_request())
+
+    def is_ready(self) -> bool:
+        """Tell whether the server can be used."""
+        return self._answers(get_ready.build_request())
+
+    def _answers(self, spec: server.Probe) -> bool:
+        try:
+            self._io.send(spec, repeatable=False)
+        except ReductError as error:
+            if server.is_away(error):
+                return False
+            raise
+        return True
+
+    def wait_ready(self, timeout: float = 30.0) -> None:
+        """Return when the server can be used.
+
+        Raises:
+            TimeoutError: it could not be used within `timeout` seconds.
+        """
+        deadline = time.monotonic() + server.check_timeout(timeout)
+        while not self.is_ready():
+            if time.monotonic() >= deadline:
+                raise server.not_ready(self._io.session.config.url, timeout)
+            sleep(server.READY_POLL_SECONDS)
+
+    # --- buckets ---------------------------------------------------------------------------
+
+    def list(self) -> builtins.list[BucketInfo]:
+        """Return the buckets that the token may read, with their statistics, sorted by name."""
+        return (self._io.send(list_buckets.build_request())).buckets
+
+    def bucket(self, name: str) -> Bucket:
+        """Return the bucket of that name without asking the server whether it exists."""
+        return Bucket(name, self._io)
+
+    def get_bucket(self, name: str) -> Bucket:
+        """Return the bucket of that name; any valid token may ask for it.
+
+        Raises:
+            NotFoundError: there is no such bucket.
+        """
+        bucket = self.bucket(name)
+        self._io.send(head_bucket.build_request(bucket.name))
+        return bucket
+
+    def create_bucket(
+        self, name: str, settings: BucketSettings | None = None, exist_ok: bool = False
+    ) -> Bucket:
+        """Create a bucket.
+
+        Args:
+            name: letters, digits, "_" and "-".
+            settings: fields that are None take the server's defaults.
+            exist_ok: whether an existing bucket is returned as it is; then any valid token
+                will do.
+
+        Raises:
+            ConflictError: the bucket exists, or is still being removed.
+        """
+        names.new_bucket(name)
+        if exist_ok:
+            try:
+                return self.get_bucket(name)
+            except NotFoundError:
+                pass
+        try:
+            self._io.send(create_bucket.build_request(name, body=settings))
+        except ConflictError:
+            # Another client may have created it meanwhile; one under removal is refused again.
+            if not exist_ok:
+                raise
+            return self.get_bucket(name)
+        return self.bucket(name)
+
+    # --- tokens ----------------------------------------------------------------------------
+
+    def get_token_list(self) -> builtins.list[Token]:
+        """Return all tokens, sorted by name, without their values."""
+        return (self._io.send(list_tokens.build_request())).tokens
+
+    def get_token(self, name: str) -> FullTokenInfo:
+        """Return a token with its permissions, without its value."""
+        return self._io.send(get_token.build_request(names.segment(name, "token name")))
+
+    def create_token(
+        self,
+        name: str,
+        permissions: Permissions,
+        *,
+        expires_at: datetime | None = None,
+        ttl: int | None = None,
+        ip_allowlist: Sequence[str] | None = None,
+    ) -> str:
+        """Create a token and return its value, which the server shows only this once.
+
+        Args:
+            name: name of the token.
+            permissions: what it may do; names of buckets may end in "*".
+            expires_at: when it ends; a datetime without a time zone is local time.
+            ttl: seconds without use after which it ends.
+            ip_allowlist: addresses or networks (CIDR) that may use it; None is all.
+
+        Raises:
+            ConflictError: a token of that name exists.
+        """
+        body = server.token_request(permissions, expires_at, ttl, ip_allowlist)
+        name = names.segment(name, "token name")
+        return (self._io.send(create_token.build_request(name, body=body))).value
+
+    def rotate_token(self, name: str) -> str:
+        """Give a token a new value and return it; the old one ends at once."""
+        spec = rotate_token.build_request(names.segment(name, "token name"))
+        return (self._io.send(spec)).value
+
+    def remove_token(self, name: str) -> None:
+        """Remove a token."""
+        self._io.send(remove_token.build_request(names.segment(name, "token name")))
+
+    def me(self) -> FullTokenInfo:
+        """Return the token that this client uses."""
+        return self._io.send(get_me.build_request())
+
+    # --- replications ----------------------------------------------------------------------
+
+    def get_replications(self) -> builtins.list[ReplicationInfo]:
+        """Return all replication tasks with their state, in no order."""
+        return (self._io.send(list_replications.build_request())).replications
+
+    def get_replication_detail(self, replication_name: str) -> ReplicationDetailInfo:
+        """Return state, settings and diagnostics of a replication task."""
+        name = names.segment(replication_name, "replication name")
+        return self._io.send(get_replication.build_request(name))
+
+    def create_replication(self, replication_name: str, settings: ReplicationSettings) -> None:
+        """Create a replication task.
+
+        Raises:
+            ConflictError: a task of that name exists.
+            NotFoundError: the source bucket does not exist.
+        """
+        name = names.segment(replication_name, "replication name")
+        body = server.checked(settings)
+        self._io.send(create_replication.build_request(name, body=body))
+
+    def update_replication(self, replication_name: str, settings: ReplicationSettings) -> None:
+        """Replace the settings of a replication task.
+
+        Fields that are not given return to their defaults, but for `dst_token` and `mode`,
+        which stay as they are.
+        """
+        name = names.segment(replication_name, "replication name")
+        body = server.checked(settings)
+        if body.mode is None:
+            # Without a mode the server would enable a task that is paused.
+            body = server.with_mode(body, (self.get_replication_detail(name)).info.mode)
+        self._io.send(update_replication.build_request(name, body=body))
+
+    def set_replication_mode(self, replication_name: str, mode: ReplicationMode | str) -> None:
+        """Enable, pause (records are collected) or disable (they are not) a replication task."""
+        name = names.segment(replication_name, "replication name")
+        body = ReplicationModeRequest(mode=server.mode(ReplicationMode, mode))
+        self._io.send(set_replication_mode.build_request(name, body=body))
+
+    def delete_replication(self, replication_name: str) -> None:
+        """Remove a replication task."""
+        name = names.segment(replication_name, "replication name")
+        self._io.send(delete_replication.build_request(name))
+
+    # --- lifecycles ------------------------------------------------------------------------
+
+    def get_lifecycles(self) -> builtins.list[LifecycleInfo]:
+        """Return all lifecycle policies with their state, in no order."""
+        return (self._io.send(list_lifecycles.build_request())).lifecycles
+
+    def get_lifecycle_detail(self, lifecycle_name: str) -> LifecycleDetailInfo:
+        """Return state and settings of a lifecycle policy."""
+        name = names.segment(lifecycle_name, "lifecycle name")
+        return self._io.send(get_lifecycle.build_request(name))
+
+    def create_lifecycle(self, lifecycle_name: str, settings: LifecycleSettings) -> None:
+        """Create a lifecycle policy.
+
+        Raises:
+            ConflictError: a policy of that name exists.
+            NotFoundError: the bucket does not exist.
+        """
+        name = names.segment(lifecycle_name, "lifecycle name")
+        body = server.checked(settings)
+        self._io.send(create_lifecycle.build_request(name, body=body))
+
+    def update_lifecycle(self, lifecycle_name: str, settings: LifecycleSettings) -> None:
+        """Replace the settings of a lifecycle policy.
+
+        Fields that are not given return to their defaults, but for `mode`, which stays as it
+        is.
+        """
+        name = names.segment(lifecycle_name, "lifecycle name")
+        body = server.checked(settings)
+        if body.mode is None:
+            # Without a mode the server would enable a policy that is disabled.
+            body = server.with_mode(body, (self.get_lifecycle_detail(name)).info.mode)
+        self._io.send(update_lifecycle.build_request(name, body=body))
+
+    def set_lifecycle_mode(self, lifecycle_name: str, mode: LifecycleMode | str) -> None:
+        """Enable, disable or only rehearse (``dry_run``) a lifecycle policy."""
+        name = names.segment(lifecycle_name, "lifecycle name")
+        body = LifecycleModeRequest(mode=server.mode(LifecycleMode, mode))
+        self._io.send(set_lifecycle_mode.build_request(name, body=body))
+
+    def delete_lifecycle(self, lifecycle_name: str) -> None:
+        """Remove a lifecycle policy."""
+        name = names.segment(lifecycle_name, "lifecycle name")
+        self._io.send(delete_lifecycle.build_request(name))

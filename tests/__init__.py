@@ -1,0 +1,1 @@
+"""Tests of the distribution; behaviour is written once and run in both flavours."""

@@ -1,0 +1,100 @@
+"""Fixtures of all tests. Collecting them needs neither network nor server.
+
+Behaviour is written once and runs in both flavours:
+
+    async def test_write_and_read(bucket: Bucket) -> None:
+        await bucket.write("entry", b"data", timestamp=1)
+        async with bucket.read("entry") as record:
+            assert await record.read_all() == b"data"
+
+`client`, `bucket` and `flavour` give such a test, with the types of `reduct_async`; a blocking
+client is shown through the async interface (`tests/flavours.py`). An async test without these
+fixtures is marked `pytest.mark.anyio`.
+
+Properties work the same way: `@given` on an async test runs all its examples in one event loop,
+with one client and one bucket, so examples take an entry of their own where they would meet:
+
+    @given(data=st.binary())
+    async def test_round_trip(bucket: Bucket, data: bytes) -> None:
+        entry = uuid.uuid4().hex
+"""
+
+import uuid
+from collections.abc import AsyncIterator, Generator, Iterator
+from typing import Any
+
+import hypothesis
+import pytest
+
+from reduct_async import Bucket, Client
+from tests.flavours import Flavour
+from tests.real_server import RealServer
+
+hypothesis.settings.register_profile(
+    "project",
+    # A round trip to a server varies too much for a deadline per example.
+    deadline=None,
+    suppress_health_check=[
+        # Wanted: see the docstring above.
+        hypothesis.HealthCheck.function_scoped_fixture,
+        # A busy machine is no defect of a test.
+        hypothesis.HealthCheck.too_slow,
+    ],
+)
+hypothesis.settings.load_profile("project")
+
+
+@pytest.fixture(scope="session")
+def anyio_backend() -> str:
+    """The event loop of async tests; a test for trio parametrizes this name."""
+    return "asyncio"
+
+
+@pytest.fixture(scope="session")
+def server() -> Iterator[RealServer]:
+    """A real server without authentication, shared by all tests."""
+    with RealServer() as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def auth_server() -> Iterator[RealServer]:
+    """A real server that asks for a token, `auth_server.token`; shared by all tests."""
+    with RealServer(token="full-access-token") as server:
+        yield server
+
+
+@pytest.fixture(params=["sync", "async"])
+async def flavour(request: pytest.FixtureRequest, anyio_backend: Any) -> AsyncIterator[Flavour]:
+    """Each flavour in turn."""
+    flavour = Flavour(request.param)
+    yield flavour
+    await flavour.close()
+
+
+@pytest.fixture
+def client(flavour: Flavour, server: RealServer) -> Client:
+    """A client of the server without authentication."""
+    return flavour.client(server.url)
+
+
+@pytest.fixture
+async def bucket(client: Client, server: RealServer, anyio_backend: Any) -> AsyncIterator[Bucket]:
+    """A fresh bucket."""
+    bucket = await client.create_bucket(f"test-{uuid.uuid4().hex}")
+    yield bucket
+    # Past the client, which the test may have closed; 404 where the test removed the bucket.
+    assert server.request("DELETE", f"/b/{bucket.name}") in {200, 404}
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(
+    item: pytest.Item,
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Show the log of the servers that a failed test used."""
+    report = yield
+    if report.failed:
+        for server in getattr(item, "funcargs", {}).values():
+            if isinstance(server, RealServer):
+                report.sections.append((f"log of the server at {server.url}", server.log_tail()))
+    return report

@@ -1,0 +1,20 @@
+"""Print the runtime dependencies of pyproject.toml pinned to their lower bounds, one a line."""
+
+import re
+import tomllib
+from pathlib import Path
+
+PROJECT = Path(__file__).parent.parent / "pyproject.toml"
+
+
+def lowest(requirement: str) -> str:
+    """Pin one requirement to its lower bound: `httpx>=0.27,<1` gives `httpx==0.27`."""
+    found = re.fullmatch(r"([A-Za-z0-9._-]+)>=([0-9.]+)(,.*)?", requirement)
+    if found is None:
+        raise SystemExit(f"{requirement!r} has no lower bound of the form name>=version")
+    return f"{found[1]}=={found[2]}"
+
+
+if __name__ == "__main__":
+    for requirement in tomllib.loads(PROJECT.read_text())["project"]["dependencies"]:
+        print(lowest(requirement))
