@@ -144,8 +144,7 @@ class Bucket:
             ...     data = await record.read_all()
         """
         async with aclosing(self._read_one(entry_name, timestamp, head)) as found:
-            async for record in found:
-                yield record
+            yield await anext(found)
 
     async def _read_one(
         self, entry_name: str, timestamp: TimestampLike | None, head: bool
@@ -420,6 +419,11 @@ class Bucket:
         strict: bool | None = None,
         ext: None = None,
         everything: bool = False,
+        include: None = None,
+        exclude: None = None,
+        limit: None = None,
+        each_n: None = None,
+        each_s: None = None,
     ) -> int:
         """Remove the records that a query selects; return how many were removed.
 
@@ -433,9 +437,13 @@ class Bucket:
             everything: must be True to remove all records of the entries, without `start`,
                 `stop` and `when`.
 
-        `include`, `exclude`, `limit`, `each_n` and `each_s` of `query` are not available: the
-        server ignores them. Query first, then remove what came by `remove_batch`.
+        `include`, `exclude`, `limit`, `each_n` and `each_s` are refused with TypeError: the
+        server would ignore them and remove more. Query with them, then remove what came by
+        `remove_batch`.
         """
+        queries.refuse_filters(
+            include=include, exclude=exclude, limit=limit, each_n=each_n, each_s=each_s
+        )
         body = queries.remove_body(
             entries, start, stop, when, strict=strict, ext=ext, everything=everything
         )
@@ -489,7 +497,7 @@ class Bucket:
             strict=strict,
             ext=ext,
         )
-        chosen = links.check_selector(record_index, record_entry, record_timestamp, plan.single)
+        chosen = links.check_selector(plan, record_index, record_entry, record_timestamp)
         expires = links.check_expiry(expire_at)
         base = links.check_base_url(base_url)
         record = await self._nth(plan, chosen) if isinstance(chosen, int) else chosen

@@ -7,7 +7,6 @@ from typing import Any
 from . import errors, names
 from . import labels as label_codec
 from .batches import Item
-from .errors import ReductError
 
 KEY = "key"
 """The label that names an attachment."""
@@ -76,8 +75,3 @@ def removals(
         for timestamp, key in found
         if keys is None or key in keys
     ]
-
-
-def first_error(found: Mapping[tuple[str, int], ReductError]) -> ReductError | None:
-    """Return the error of the first record that failed."""
-    return found[min(found)] if found else None

@@ -32,15 +32,14 @@ class Item:
     """None means "remove", which only updates can."""
 
     def head(self, entry: str) -> RecordHead:
-        """Return the head of this record as it is written to `entry`."""
-        return RecordHead(
-            self.timestamp,
-            entry,
-            len(self.data),
-            self.content_type,
-            label_codec.for_write(self.labels),
-            {},
-        )
+        """Return the head of this record in `entry`; labels to remove are empty."""
+        labels = label_codec.for_update(self.labels)
+        return RecordHead(self.timestamp, entry, len(self.data), self.content_type, labels, {})
+
+    def written(self, entry: str) -> RecordHead:
+        """Return the head of this record as it is written; ValueError for labels to remove."""
+        label_codec.for_write(self.labels)
+        return self.head(entry)
 
 
 class BaseBatch(Generic[R]):

@@ -20,16 +20,18 @@ LIFETIME_SECONDS = 24 * 3600
 
 
 def check_selector(
+    plan: Plan,
     record_index: int | None,
     record_entry: str | None,
     record_timestamp: TimestampLike | None,
-    default_entry: str | None,
 ) -> tuple[str, int] | int:
     """Return (entry, timestamp) of the record to link, or its position in the query.
 
     Raises ValueError for an incomplete or contradictory choice.
     """
-    entry = record_entry if record_entry is not None else default_entry
+    if not plan.entries:
+        raise ValueError("entries must not be empty: the server would take every entry")
+    entry = record_entry if record_entry is not None else plan.single
     if record_timestamp is not None:
         if record_index is not None:
             raise ValueError("record_index cannot be used with record_timestamp")

@@ -272,6 +272,16 @@ def remove_body(
     )
 
 
+def refuse_filters(**filters: object) -> None:
+    """Raise TypeError for filters that a removal cannot have, naming the cure."""
+    given = [f"{name}=" for name, value in filters.items() if value is not None]
+    if given:
+        raise TypeError(
+            f"remove_query() cannot take {', '.join(given)}: the server would ignore it and remove"
+            " more; query() with it, then remove what came by remove_batch(), or use when="
+        )
+
+
 def removed_records(answer: QueryId | RemovedRecords) -> int:
     """Return how many records a removal removed."""
     if not isinstance(answer, RemovedRecords):

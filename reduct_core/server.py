@@ -32,7 +32,8 @@ _Mode = TypeVar("_Mode", bound=StrEnum)
 def is_away(error: ReductError) -> bool:
     """Tell whether a server cannot be used now: no answer, starting, or its proxy says so."""
     if isinstance(error, TransportError):
-        return "closed" not in error.message or error.__cause__ is not None
+        # Without a cause it was not the server: the client is closed.
+        return error.__cause__ is not None
     return error.status_code in (502, 503, 504)
 
 

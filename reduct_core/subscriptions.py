@@ -40,6 +40,8 @@ class Look:
 
 @define
 class _Position:
+    floor: int
+    """Where the subscription began; nothing before it is read, whatever the overlap."""
     cursor: int
     seen: tuple[int, int, int] | None = None
     recent: set[int] = field(factory=set)
@@ -52,6 +54,8 @@ class Watch:
     """Which entries have news, and up to where each was read."""
 
     def __init__(self, patterns: Sequence[str], start: Start, overlap: float, now: int):
+        if not patterns:
+            raise ValueError("entries must not be empty: there would be nothing to wait for")
         self._patterns = patterns
         self._checkpoint: Mapping[str, int] = {}
         self._start = 0
@@ -90,11 +94,12 @@ class Watch:
 
     def _position(self, entry: str) -> _Position:
         if entry not in self._positions:
-            self._positions[entry] = _Position(self._checkpoint.get(entry, self._start))
+            start = self._checkpoint.get(entry, self._start)
+            self._positions[entry] = _Position(floor=start, cursor=start)
         return self._positions[entry]
 
     def _begin(self, position: _Position) -> int:
-        return max(0, position.cursor - self._overlap)
+        return max(position.floor, position.cursor - self._overlap)
 
     def _is_due(self, look: Look, now: float) -> bool:
         position = self._positions[look.entry]

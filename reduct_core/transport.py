@@ -153,7 +153,8 @@ class Session:
 
         Load balancers set cookies to keep a client, and so its queries, on one node.
 
-        Returns the error of a server that is older than this client supports.
+        Returns the error of a server that is older than this client supports, or of a success
+        that comes from somewhere else.
         """
         if "set-cookie" in response.headers:
             self._cookies.extract_cookies(response)
@@ -162,6 +163,8 @@ class Session:
             self.api_version = _version(text)
         if self.api_version is not None and self.api_version < OLDEST_API:
             return _too_old(self.api_version, response)
+        if response.is_success and _is_page(response):
+            return errors.not_the_api(response, "a page of a proxy or of another server")
         return None
 
     def now(self) -> int:
@@ -182,6 +185,12 @@ def _too_old(version: tuple[int, int], response: httpx.Response) -> errors.Reduc
         f"the server speaks API {found}; reduct-httpx {__version__} needs ReductStore {oldest} or"
         " newer",
     )
+
+
+def _is_page(response: httpx.Response) -> bool:
+    """Tell whether a text came without any header of the API; records have several."""
+    is_text = response.headers.get("content-type", "").startswith("text/")
+    return is_text and not any(name.startswith("x-reduct-") for name in response.headers)
 
 
 class UniqueClock:

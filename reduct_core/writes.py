@@ -71,10 +71,7 @@ class Call:
     """Whether a slow success must be verified."""
 
     def outcome(self, response: httpx.Response) -> Errors:
-        """Return the per-record errors of a success; ProtocolError for another's answer."""
-        kind = response.headers.get("content-type", "")
-        if kind.startswith("text/"):
-            raise errors.not_the_api(response, "a page instead of the result of a write")
+        """Return the per-record errors of a success; ProtocolError for malformed ones."""
         with errors.parsing(response):
             return self.parse(response)
 
@@ -233,7 +230,7 @@ def write_calls(bucket: str, records: Sequence[tuple[str, Item]]) -> list[Call]:
     One entry goes by protocol v1, several by v2. What neither's header can carry goes by the
     single-record call, and empty label values, which v2 drops, by v1.
     """
-    heads = [(item.head(entry), item.data) for entry, item in records]
+    heads = [(item.written(entry), item.data) for entry, item in records]
     heads.sort(key=lambda pair: (pair[0].entry, pair[0].timestamp))
     for head, _ in heads:
         names.new_entry(head.entry)

@@ -101,10 +101,12 @@ def test_another_port_is_tried_when_one_was_taken() -> None:
 
 
 @pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGTERM])
-def test_server_ends_with_a_killed_test_run(how: signal.Signals) -> None:
+def test_server_ends_with_a_killed_test_run(how: signal.Signals, tmp_path: Path) -> None:
     with subprocess.Popen(
         [sys.executable, "-c", VICTIM],
         cwd=Path(__file__).parent.parent,
+        # Nobody removes the data of a killed run.
+        env={**os.environ, "TMPDIR": str(tmp_path)},
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
     ) as victim:
