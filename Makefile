@@ -73,7 +73,7 @@ compat: $(STAMP) ## Run the tests against the previous server
 	REDUCT_SERVER="$$($(PYTHON) tools/server.py path $(SERVER_PREVIOUS))" $(BIN)/pytest $(FAST)
 
 demo: $(STAMP) server ## Record, subscribe and query real data with both flavours
-	$(BIN)/python examples/demo.py
+	$(BIN)/python -m tools.with_server $(BIN)/python examples/demo.py $(DEMO)
 
 clean: ## Remove environments, caches and reports; the built server stays
 	rm -rf .venv .venv-lowest build dist htmlcov .coverage .hypothesis .mypy_cache .pytest_cache .ruff_cache .schemathesis

@@ -103,6 +103,11 @@ async def each(data: Any) -> AsyncIterator[Any]:
             yield item
 
 
+def is_file(data: Any) -> bool:
+    """Tell whether `data` is an open file, and no asynchronous one."""
+    return hasattr(data, "read") and not hasattr(data, "__aiter__")
+
+
 def check_iterable(data: Any) -> None:
     """Raise TypeError for what is neither an asynchronous nor a plain iterable."""
     if not hasattr(data, "__aiter__") and not hasattr(data, "__iter__"):

@@ -95,6 +95,7 @@ class Io:
     @asynccontextmanager
     async def gate(self, claims: Sequence[Claim]) -> AsyncIterator[None]:
         """Wait until no conflicting call of this client is in flight, and keep others out."""
+        self._home.enter()
         tickets = []
         try:
             for key, mode in claims:

@@ -10,7 +10,7 @@ from reduct_core.errors import NotFoundError
 from reduct_core.query import Plan
 from reduct_core.sieve import Sieve
 
-from ._flavour import Stream
+from ._flavour import Stream, sleep
 from ._io import Io
 from .record import AnswerReader, Record
 
@@ -30,6 +30,7 @@ async def records(io: Io, plan: Plan) -> Stream[Record]:
     """Yield what the server selects for `plan`."""
     query_id = await _start(io, plan)
     ended = query_id is None
+    empty = 0
     while query_id is not None and not ended:
         response = await _next_answer(io, plan, query_id)
         try:
@@ -41,6 +42,9 @@ async def records(io: Io, plan: Plan) -> Stream[Record]:
         finally:
             await response.aclose()
         ended = answer.last
+        empty = 0 if answer.heads else empty + 1
+        if empty and not ended:
+            await sleep(core.pause_after_empty(plan, empty))
 
 
 async def _start(io: Io, plan: Plan) -> int | None:

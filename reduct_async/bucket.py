@@ -10,7 +10,7 @@ from reduct_api.api.io import io_query
 from reduct_api.models import RenameBucketRequest, RenameEntryRequest
 from reduct_core import attachments as attachment_codec
 from reduct_core import labels as label_codec
-from reduct_core import links, names, reads, writes
+from reduct_core import links, names, reads, server, writes
 from reduct_core import query as queries
 from reduct_core.conditions import Condition, check_stateless
 from reduct_core.errors import ReductError
@@ -81,7 +81,8 @@ class Bucket:
 
     async def set_settings(self, settings: BucketSettings) -> None:
         """Change the settings of the bucket; fields that are None stay as they are."""
-        await self._io.send(update_bucket.build_request(self._name, body=settings))
+        body = server.bucket_settings(settings)
+        await self._io.send(update_bucket.build_request(self._name, body=body))
 
     async def get_entry_list(self) -> list[EntryInfo]:
         """Return the entries of the bucket with their statistics, sorted by name."""
@@ -400,13 +401,12 @@ class Bucket:
     async def remove_batch(self, entry_name: str, batch: Batch) -> dict[int, ReductError]:
         """Remove the records of one entry whose timestamps are in `batch`; return errors."""
         entry = names.entry(entry_name)
-        keys = [(entry, timestamp) for _, timestamp in batch.sorted_keys()]
-        return writes.by_time(await run(self._io, writes.remove_calls(self._name, keys)))
+        calls = writes.remove_calls(self._name, writes.of_entry(entry, batch))
+        return writes.by_time(await run(self._io, calls))
 
     async def remove_record_batch(self, batch: RecordBatch) -> dict[str, dict[int, ReductError]]:
         """Remove the records that are in `batch`; return errors by entry and timestamp."""
-        keys = [(entry or "", timestamp) for entry, timestamp in batch.sorted_keys()]
-        calls = writes.remove_calls(self._name, keys, entry_errors=True)
+        calls = writes.remove_calls(self._name, writes.of_entries(batch), entry_errors=True)
         return writes.by_entry(await run(self._io, calls))
 
     async def remove_query(

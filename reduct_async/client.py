@@ -41,6 +41,7 @@ from reduct_core import names, server
 from reduct_core.config import (
     CertTypes,
     Retry,
+    check_limits,
     environment_proxy,
     make_config,
     refuse_session,
@@ -127,6 +128,7 @@ class Client:
         """
         refuse_session(session)
         check_transport(transport)
+        check_limits(limits)
         config = make_config(url, api_token, timeout, extra_headers, user_agent, retry)
         if transport is None:
             context = ssl_context(config.url.scheme, verify_ssl, ca_cert, client_cert)
@@ -227,13 +229,14 @@ class Client:
             ConflictError: the bucket exists, or is still being removed.
         """
         names.new_bucket(name)
+        body = None if settings is None else server.bucket_settings(settings)
         if exist_ok:
             try:
                 return await self.get_bucket(name)
             except NotFoundError:
                 pass
         try:
-            await self._io.send(create_bucket.build_request(name, body=settings))
+            await self._io.send(create_bucket.build_request(name, body=body))
         except ConflictError:
             # Another client may have created it meanwhile; one under removal is refused again.
             if not exist_ok:
@@ -310,7 +313,7 @@ class Client:
             NotFoundError: the source bucket does not exist.
         """
         name = names.segment(replication_name, "replication name")
-        body = server.checked(settings)
+        body = server.checked(ReplicationSettings, settings)
         await self._io.send(create_replication.build_request(name, body=body))
 
     async def update_replication(
@@ -322,7 +325,7 @@ class Client:
         which stay as they are.
         """
         name = names.segment(replication_name, "replication name")
-        body = server.checked(settings)
+        body = server.checked(ReplicationSettings, settings)
         if body.mode is None:
             # Without a mode the server would enable a task that is paused.
             body = server.with_mode(body, (await self.get_replication_detail(name)).info.mode)
@@ -360,7 +363,7 @@ class Client:
             NotFoundError: the bucket does not exist.
         """
         name = names.segment(lifecycle_name, "lifecycle name")
-        body = server.checked(settings)
+        body = server.checked(LifecycleSettings, settings)
         await self._io.send(create_lifecycle.build_request(name, body=body))
 
     async def update_lifecycle(self, lifecycle_name: str, settings: LifecycleSettings) -> None:
@@ -370,7 +373,7 @@ class Client:
         is.
         """
         name = names.segment(lifecycle_name, "lifecycle name")
-        body = server.checked(settings)
+        body = server.checked(LifecycleSettings, settings)
         if body.mode is None:
             # Without a mode the server would enable a policy that is disabled.
             body = server.with_mode(body, (await self.get_lifecycle_detail(name)).info.mode)

@@ -56,12 +56,8 @@ class BaseBatch(Generic[R]):
         """Return ((entry, timestamp), record) pairs, sorted by entry and time."""
         return [
             (key, type(self)._record(self._items[key].head(key[0] or ""), self._items[key].data))
-            for key in self.sorted_keys()
+            for key in sorted(self._items, key=lambda key: (key[0] or "", key[1]))
         ]
-
-    def sorted_keys(self) -> list[Key]:
-        """Return (entry, timestamp) of all records, sorted."""
-        return sorted(self._items, key=lambda key: (key[0] or "", key[1]))
 
     def contents(self) -> Mapping[Key, Item]:
         """Return the records as they will be sent, in the order in which they were added."""

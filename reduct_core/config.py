@@ -1,8 +1,10 @@
 """The settings of a client, checked once when it is made."""
 
+import math
 import os
 import ssl
 from collections.abc import Mapping
+from importlib.util import find_spec
 from typing import Any, TypeAlias
 from urllib.request import getproxies, proxy_bypass
 
@@ -19,6 +21,9 @@ OLDEST_API = (1, 20)
 CONNECT_SECONDS = 10.0
 INACTIVITY_SECONDS = 75.0
 """Above the 60 s after which the server answers when an entry is locked."""
+
+LONGEST_SECONDS = 10 * 366 * 24 * 3600.0
+"""The longest timeout; the system's own clocks take no more than some decades."""
 
 MAX_EXTRA_HEADERS = 8
 """With these, HTTP's own and a proxy's, 80 records of a batch still fit into 100 lines."""
@@ -106,7 +111,20 @@ def _base_url(url: object) -> httpx.URL:
         raise ValueError(f"url={url!r} must begin with http:// or https:// and name a host")
     if parsed.query or parsed.fragment:
         raise ValueError(f"url={url!r} must not have a query or fragment")
+    if parsed.path.endswith(API_PREFIX):
+        raise ValueError(f"url={url!r} must not hold the API's own path; leave {API_PREFIX} out")
+    _check_host(parsed)
     return parsed
+
+
+def _check_host(url: httpx.URL) -> None:
+    """Refuse what would fail in, or be bent by, the look-up of the address."""
+    if url.port is not None and url.port > 65535:
+        raise ValueError(f"url={str(url)!r}: ports end at 65535")
+    try:
+        url.host.encode("idna")
+    except UnicodeError:
+        raise ValueError(f"url={str(url)!r}: {url.host!r} is no host name") from None
 
 
 def _headers(
@@ -114,7 +132,7 @@ def _headers(
 ) -> Mapping[str, str]:
     headers = httpx.Headers(
         {
-            "user-agent": user_agent or f"reduct-httpx/{__version__}",
+            "user-agent": _user_agent(user_agent),
             "accept": "*/*",
             # The server never compresses; a proxy that did would change record bodies.
             "accept-encoding": "identity",
@@ -122,6 +140,8 @@ def _headers(
     )
     if api_token is not None:
         headers["authorization"] = f"Bearer {_secret(api_token)}"
+    if extra is not None and not isinstance(extra, Mapping):
+        raise TypeError(f"extra_headers must be a dict, not {type(extra).__name__}")
     if extra is not None and len(extra) > MAX_EXTRA_HEADERS:
         raise ValueError(
             f"extra_headers: {len(extra)} given, at most {MAX_EXTRA_HEADERS} are allowed, because"
@@ -131,6 +151,13 @@ def _headers(
         _check_header(name, value)
         headers[name] = value
     return dict(headers.items())
+
+
+def _user_agent(text: str | None) -> str:
+    if text is None:
+        return f"reduct-httpx/{__version__}"
+    _check_value(text, "user_agent")
+    return text
 
 
 def _secret(token: object) -> str:
@@ -143,12 +170,23 @@ def _secret(token: object) -> str:
 
 
 def _check_header(name: object, value: object) -> None:
-    if not isinstance(name, str) or not isinstance(value, str):
+    if not isinstance(name, str):
         raise TypeError("extra_headers must map str to str")
     if not name.isascii() or not name.replace("-", "").replace("_", "").isalnum():
         raise ValueError(f"extra_headers: {name!r} is not a header name")
-    if not value.isascii() or not (value.isprintable() or not value):
-        raise ValueError(f"extra_headers[{name!r}] must be printable ASCII")
+    if name.lower() in _OWN_HEADERS:
+        raise ValueError(f"extra_headers: {name!r} is set by HTTP itself")
+    _check_value(value, f"extra_headers[{name!r}]")
+
+
+_OWN_HEADERS = frozenset({"connection", "content-length", "host", "transfer-encoding"})
+
+
+def _check_value(value: object, what: str) -> None:
+    if not isinstance(value, str):
+        raise TypeError(f"{what} must be a str, not {type(value).__name__}")
+    if not value.isascii() or not (value.isprintable() or not value) or value != value.strip():
+        raise ValueError(f"{what} must be printable ASCII, without spaces at its ends")
 
 
 def _timeout(timeout: object) -> Mapping[str, float | None]:
@@ -156,11 +194,24 @@ def _timeout(timeout: object) -> Mapping[str, float | None]:
         seconds = httpx.Timeout(INACTIVITY_SECONDS, connect=CONNECT_SECONDS, pool=None)
     elif isinstance(timeout, httpx.Timeout):
         seconds = timeout
-    elif isinstance(timeout, (int, float)) and not isinstance(timeout, bool) and timeout > 0:
+    elif isinstance(timeout, (int, float)) and not isinstance(timeout, bool):
         seconds = httpx.Timeout(float(timeout))
     else:
-        raise ValueError(f"timeout={timeout!r} must be seconds above 0, an httpx.Timeout or None")
-    return seconds.as_dict()
+        raise TypeError(f"timeout={timeout!r} must be seconds, an httpx.Timeout or None")
+    phases = {phase: _endless(value) for phase, value in seconds.as_dict().items()}
+    if not all(value is None or 0 < value <= LONGEST_SECONDS for value in phases.values()):
+        raise ValueError(f"timeout={timeout!r} must be seconds, above 0 and at most 10 years")
+    return phases
+
+
+def _endless(seconds: float | None) -> float | None:
+    return None if seconds == math.inf else seconds
+
+
+def check_limits(limits: object) -> None:
+    """Raise TypeError for anything but httpx.Limits."""
+    if not isinstance(limits, httpx.Limits):
+        raise TypeError(f"limits must be httpx.Limits, not {type(limits).__name__}")
 
 
 def ssl_context(
@@ -192,6 +243,20 @@ def environment_proxy(url: httpx.URL) -> str | None:
     """Return the proxy that the usual environment variables name for `url`, else None."""
     proxies = getproxies()
     proxy = proxies.get(url.scheme) or proxies.get("all")
-    if not proxy or proxy_bypass(url.host):
+    if not proxy or proxy_bypass(f"{url.host}:{url.port}" if url.port else url.host):
         return None
-    return proxy if "://" in proxy else f"http://{proxy}"
+    return _checked_proxy(proxy if "://" in proxy else f"http://{proxy}")
+
+
+def _checked_proxy(proxy: str) -> str:
+    scheme = proxy.partition("://")[0].lower()
+    known = scheme in ("http", "https") or (
+        scheme in ("socks5", "socks5h") and find_spec("socksio") is not None
+    )
+    if not known:
+        # The rest of the address may hold a password.
+        raise ValueError(
+            f"the environment names a proxy {scheme}://..., which cannot be used; unset it, pass"
+            " transport=, or for socks5 install httpx[socks]"
+        )
+    return proxy

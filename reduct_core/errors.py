@@ -161,9 +161,14 @@ def _server_message(response: httpx.Response) -> str:
         return str(header)
     try:
         detail = json.loads(response.content)["detail"]
-    except (ValueError, KeyError, TypeError, httpx.ResponseNotRead):
+    except (ValueError, KeyError, TypeError, RecursionError, httpx.ResponseNotRead):
         detail = None
     return detail if isinstance(detail, str) else response.reason_phrase or "no message"
+
+
+def is_away(error: ReductError) -> bool:
+    """Tell whether the server gave no answer; a closed client, which never asks, has no cause."""
+    return isinstance(error, TransportError) and error.__cause__ is not None
 
 
 @contextmanager
@@ -172,7 +177,13 @@ def parsing(response: httpx.Response) -> Iterator[None]:
     try:
         yield
     except (UnexpectedBody, UnexpectedStatus, LookupError, ValueError, TypeError) as exc:
-        raise not_the_api(response, str(exc) or type(exc).__name__) from exc
+        raise not_the_api(response, _reason(exc)) from exc
+
+
+def _reason(exc: BaseException) -> str:
+    """Return what was wrong with an answer, without its content, which may hold a token."""
+    cause = exc.__cause__ or exc
+    return f"{cause} is missing" if isinstance(cause, KeyError) else str(cause)
 
 
 def not_the_api(response: httpx.Response, reason: str) -> ProtocolError:

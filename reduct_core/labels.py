@@ -18,6 +18,9 @@ DEFAULT_CONTENT_TYPE = "application/octet-stream"
 MAX_LABEL_BYTES = 400_000
 """Most bytes of labels of one record; the server takes 512,000 bytes of headers a request."""
 
+MAX_LABEL_LINES = 70
+"""Most labels in a single-record call: the server takes 100 header lines a request."""
+
 # Header tokens without "%", which the server's percent-coding of label names does not escape.
 _NAME = re.compile(r"[A-Za-z0-9!#$&'*+.^_`|~-]+")
 _VISIBLE = re.compile(r"[\t\x20-\x7e]*")
@@ -164,8 +167,11 @@ def needs_own_call(labels: Mapping[str, str], kind: str) -> bool:
 
 
 def needs_batch_call(labels: Mapping[str, str]) -> bool:
-    """Tell whether a single-record call would change a name: header names have no case."""
-    return any(name != name.lower() for name in labels)
+    """Tell whether the single-record call cannot carry these labels.
+
+    It has one header line for each, and header names have no case.
+    """
+    return len(labels) > MAX_LABEL_LINES or any(name != name.lower() for name in labels)
 
 
 def format_pairs(pairs: Mapping[str, str]) -> str:

@@ -98,12 +98,12 @@ def entry_list(entries: object) -> list[str]:
         entries = [entries]
     if not isinstance(entries, Sequence) or isinstance(entries, (bytes, bytearray)):
         raise TypeError(f"entries must be a str or a list of str, not {type(entries).__name__}")
-    return [_text(name, "entry name") for name in entries]
+    return [_text(name, "entry name") if is_pattern(name) else entry(name) for name in entries]
 
 
-def is_pattern(name: str) -> bool:
+def is_pattern(name: object) -> bool:
     """Tell whether `name` selects by pattern: it holds '*', or begins with '!' or '/'."""
-    return "*" in name or name.startswith(("!", "/"))
+    return isinstance(name, str) and ("*" in name or name.startswith(("!", "/")))
 
 
 def is_meta(name: str) -> bool:

@@ -2,10 +2,14 @@
 
 import io
 import os
+import re
 from typing import Any
 
 SEND_BYTES = 64 * 1024
 """Smaller chunks are joined to this size: each costs the server a wake-up of its own."""
+
+# In the format of a structured array; the rest of the format is type codes.
+_FIELD_NAME = re.compile(r":[^:]*:")
 
 READ_BYTES = 1024 * 1024
 """How much of a file is read at once."""
@@ -26,7 +30,7 @@ def in_memory(data: Any) -> bytes | None:
         view = memoryview(data)
     except TypeError:
         return None
-    if "O" in view.format:
+    if "O" in _FIELD_NAME.sub("", view.format):
         raise TypeError("data is an array of Python objects; serialise it first")
     return view.tobytes()
 
@@ -60,18 +64,23 @@ def announced(content_length: object) -> int:
     return content_length
 
 
-def file_length(position: int, end: int, content_length: object) -> int:
-    """Return how many bytes a file holds from its position on.
+def file_length(file: Any, content_length: object) -> int:
+    """Return how many bytes an open binary file holds from its position on.
 
-    Raises ValueError for a file that was just written and not rewound: an empty record would
-    be stored without a word.
+    Raises ValueError for a file that was just written and not rewound, because an empty record
+    would be stored without a word, and for one that cannot be sought and has no announced
+    length.
     """
+    found = _span(file)
+    if found is None:
+        return announced(content_length)
+    position, end = found
     if position >= end > 0 and content_length != 0:
         raise ValueError(f"the file is at its end ({end} bytes); call seek(0) before write()")
     return check_length(max(end - position, 0), content_length)
 
 
-def span(file: Any) -> tuple[int, int] | None:
+def _span(file: Any) -> tuple[int, int] | None:
     """Return position and end of an open binary file; None if it cannot be sought.
 
     Raises TypeError for a file opened in text mode.
@@ -100,6 +109,14 @@ def is_path(data: object) -> bool:
     return isinstance(data, os.PathLike)
 
 
+class SourceError(Exception):
+    """Carries an error of the user's source past everything that handles errors of httpx."""
+
+    def __init__(self, error: Exception):
+        super().__init__(str(error))
+        self.error = error
+
+
 class Meter:
     """Joins chunks to pieces worth sending, and counts them against the announced length.
 
@@ -112,6 +129,7 @@ class Meter:
         self._count = 0
         self._chunks: list[bytes] = []
         self._joined = 0
+        self._sent = False
 
     def feed(self, chunk: object) -> bytes:
         """Take a chunk of the source; return what is to be sent now, often nothing."""
@@ -124,7 +142,7 @@ class Meter:
         self._count += len(data)
         if self._count > self._length:
             raise ValueError(
-                f"content_length={self._length} but the data has more bytes; nothing was stored"
+                f"content_length={self._length} but the data has more bytes; no record was stored"
             )
         self._chunks.append(data)
         self._joined += len(data)
@@ -137,12 +155,22 @@ class Meter:
         if self._count < self._length:
             raise ValueError(
                 f"content_length={self._length} but the data has only {self._count} bytes;"
-                " nothing was stored"
+                " no record was stored"
             )
         return self._take()
+
+    def explained(self, error: Exception) -> Exception:
+        """Return an error of the source, with a note if a part was sent before it."""
+        if self._sent:
+            error.add_note(
+                "The upload was cut off. The server keeps the timestamp for a record of the same"
+                " size; remove_record() frees it."
+            )
+        return error
 
     def _take(self) -> bytes:
         piece = b"".join(self._chunks)
         self._chunks.clear()
         self._joined = 0
+        self._sent = True
         return piece

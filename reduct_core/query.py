@@ -34,6 +34,9 @@ HEAD_BYTES = 60_000
 """Bytes of record heads in one answer. httpx's transports take heads of 100 KiB; the rest is
 room for what the server does not count: one more record, names of entries and labels."""
 
+MAX_EMPTY_ANSWERS = 1000
+"""Empty answers in a row after which a query is given up."""
+
 V1_RECORDS = 1000
 """Records in one answer of protocol v1, where larger answers are faster."""
 
@@ -196,6 +199,19 @@ def parse_answer(plan: Plan, response: httpx.Response) -> Answer:
         if not answer.heads and plan.single is not None and not answer.last:
             raise ValueError("a batch without records")
     return answer
+
+
+def pause_after_empty(plan: Plan, count: int) -> float:
+    """Return the seconds to wait after `count` answers in a row with nothing in them.
+
+    The server holds such an answer back for seconds; one that comes at once, again and again,
+    must neither keep the loop busy nor be asked for ever.
+    """
+    if count >= MAX_EMPTY_ANSWERS:
+        raise errors.ProtocolError(
+            200, f"the query of {list(plan.entries)} had {count} empty answers in a row"
+        )
+    return min(0.001 * 2.0 ** min(count, 10), 0.1)
 
 
 def explain(error: errors.NotFoundError, plan: Plan) -> errors.ReductError:

@@ -9,6 +9,7 @@ import httpx
 from attrs import evolve
 
 from reduct_api.models import (
+    BucketSettings,
     LifecycleMode,
     LifecycleSettings,
     Permissions,
@@ -19,7 +20,7 @@ from reduct_api.models import (
 from reduct_api.types import RequestSpec
 
 from . import conditions, errors
-from .errors import NO_ANSWER, ReductError, TransportError
+from .errors import NO_ANSWER, ReductError
 
 Probe: TypeAlias = RequestSpec[None]
 
@@ -31,10 +32,7 @@ _Mode = TypeVar("_Mode", bound=StrEnum)
 
 def is_away(error: ReductError) -> bool:
     """Tell whether a server cannot be used now: no answer, starting, or its proxy says so."""
-    if isinstance(error, TransportError):
-        # Without a cause it was not the server: the client is closed.
-        return error.__cause__ is not None
-    return error.status_code in (502, 503, 504)
+    return errors.is_away(error) or error.status_code in (502, 503, 504)
 
 
 def check_timeout(timeout: float) -> float:
@@ -77,10 +75,17 @@ def token_request(
     )
 
 
-def checked(settings: _Settings) -> _Settings:
-    """Return settings whose condition may be sent."""
-    if not isinstance(settings, (ReplicationSettings, LifecycleSettings)):
-        raise TypeError(f"settings must be settings, not {type(settings).__name__}")
+def bucket_settings(settings: BucketSettings) -> BucketSettings:
+    """Return settings of a bucket; TypeError for anything else."""
+    if not isinstance(settings, BucketSettings):
+        raise TypeError(f"settings must be BucketSettings, not {type(settings).__name__}")
+    return settings
+
+
+def checked(kind: type[_Settings], settings: _Settings) -> _Settings:
+    """Return settings of a task whose condition may be sent; TypeError for another kind."""
+    if not isinstance(settings, kind):
+        raise TypeError(f"settings must be {kind.__name__}, not {type(settings).__name__}")
     conditions.check(settings.when, settings.entries or ())
     return settings
 

@@ -14,7 +14,7 @@ from attrs import define, field, frozen
 from reduct_api.models import BucketFullInfo, EntryInfo, Status
 
 from . import names
-from .errors import ReductError, TransportError
+from .errors import ReductError, is_away
 from .patterns import matches
 from .times import TimestampLike, to_us
 
@@ -159,7 +159,7 @@ def check_interval(poll_interval: Any) -> float:
 
 def passes_listing(error: ReductError) -> bool:
     """Tell whether a poll goes on after `error`: the server is away, busy or starting."""
-    return isinstance(error, TransportError) or error.status_code in (425, 429, 500, 502, 503, 504)
+    return is_away(error) or error.status_code in (425, 429, 500, 502, 503, 504)
 
 
 def passes_query(error: ReductError, *, strict: bool) -> bool:

@@ -100,6 +100,8 @@ def _never_sent(cause: BaseException | None) -> bool:
     return isinstance(cause, (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout))
 
 
+_VERSION = re.compile(r"([0-9]{1,4})\.([0-9]{1,4})")
+
 _RETRY_AFTER = re.compile(r"retry_after=([0-9]+)s")
 
 
@@ -124,6 +126,7 @@ class Session:
         self.config = config
         self.api_version: tuple[int, int] | None = None
         self.closed = False
+        self._api_text: str | None = None
         self._cookies = httpx.Cookies()
         self._extensions = {"timeout": dict(config.timeout)}
         self._prefix = config.url.raw_path.rstrip(b"/") + API_PREFIX.encode()
@@ -159,7 +162,8 @@ class Session:
         if "set-cookie" in response.headers:
             self._cookies.extract_cookies(response)
         text = response.headers.get("x-reduct-api")
-        if self.api_version is None and text is not None:
+        if text is not None and text != self._api_text:
+            self._api_text = text
             self.api_version = _version(text)
         if self.api_version is not None and self.api_version < OLDEST_API:
             return _too_old(self.api_version, response)
@@ -174,8 +178,8 @@ class Session:
 
 def _version(text: str) -> tuple[int, int] | None:
     """Return the version that a header `<major>.<minor>` tells; None for other text."""
-    major, _, minor = text.partition(".")
-    return (int(major), int(minor)) if major.isdecimal() and minor.isdecimal() else None
+    match = _VERSION.fullmatch(text)
+    return (int(match[1]), int(match[2])) if match else None
 
 
 def _too_old(version: tuple[int, int], response: httpx.Response) -> errors.ReductError:

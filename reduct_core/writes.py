@@ -19,7 +19,7 @@ from reduct_api.types import Content, RequestSpec, StreamSpec
 
 from . import errors, names
 from . import labels as label_codec
-from .batches import BaseBatch, Item
+from .batches import Item, MultiEntryBatch, SingleEntryBatch
 from .errors import ReductError
 from .gates import Claim, Mode, entry_claims
 from .headers import (
@@ -52,6 +52,8 @@ MAX_BODY_BYTES = 8_000_000
 DOUBT_SECONDS = 30.0
 """A success that took so long may not be stored: the server's own lock or chunk timeout has
 passed meanwhile (server-concurrency rule 9), so it is verified by reading back."""
+
+_BATCH_ONLY = f"upper-case label names, more than {label_codec.MAX_LABEL_LINES} labels"
 
 # Statuses that concern the caller, not one record of a batch.
 _OF_THE_CALL = frozenset({401, 403, 429, 503})
@@ -114,9 +116,9 @@ def write_call(
     by_batch = label_codec.needs_batch_call(head.labels) or names.is_claimed(entry)
     if by_batch and label_codec.needs_own_call(head.labels, head.content_type):
         raise ValueError(
-            f"no call of the server can carry this record of entry {entry!r}: upper-case label"
-            " names and entries named .../batch or .../q need the batch call, which cannot hold"
-            " a comma in the content type, or both comma and quote in a label value"
+            f"no call of the server can carry this record of entry {entry!r}:"
+            f" {_BATCH_ONLY}, and entries named .../batch or .../q need the batch call, which"
+            " cannot hold a comma in the content type, or both comma and quote in a label value"
         )
     size = {"Content-Length": str(head.size)}
     keys = [(entry, head.timestamp)]
@@ -158,8 +160,8 @@ def update_call(
     if label_codec.needs_batch_call(labels) or names.is_claimed(entry):
         if label_codec.needs_own_call(labels, ""):
             raise ValueError(
-                "no call of the server can carry this update: upper-case label names need the"
-                " batch call, which cannot hold both comma and quote in a value"
+                f"no call of the server can carry this update: {_BATCH_ONLY} need the batch call,"
+                " which cannot hold both comma and quote in a label value"
             )
         batch = update_batch.build_request(bucket, entry)
         batch = batch.with_headers({f"{V1_RECORD}{timestamp}": v1_record(0, "", labels)})
@@ -214,13 +216,17 @@ def not_stored(key: RecordKey, seconds: float, error: ReductError) -> ReductErro
 # --- batches -------------------------------------------------------------------------------
 
 
-def of_entry(entry: str, batch: BaseBatch[Any]) -> list[tuple[str, Item]]:
+def of_entry(entry: str, batch: SingleEntryBatch[Any]) -> list[tuple[str, Item]]:
     """Return the records of a single-entry batch as records of `entry`."""
+    if not isinstance(batch, SingleEntryBatch):
+        raise TypeError(f"batch must be a Batch, not {type(batch).__name__}")
     return [(entry, item) for item in batch.contents().values()]
 
 
-def of_entries(batch: BaseBatch[Any]) -> list[tuple[str, Item]]:
+def of_entries(batch: MultiEntryBatch[Any]) -> list[tuple[str, Item]]:
     """Return the records of a multi-entry batch with their entries."""
+    if not isinstance(batch, MultiEntryBatch):
+        raise TypeError(f"batch must be a RecordBatch, not {type(batch).__name__}")
     return [(entry or "", item) for (entry, _), item in batch.contents().items()]
 
 
@@ -343,14 +349,14 @@ def _v1_update(bucket: str, part: Sequence[Pair], entry_errors: bool) -> Call:
 
 
 def remove_calls(
-    bucket: str, records: Sequence[RecordKey], *, entry_errors: bool = False
+    bucket: str, records: Sequence[tuple[str, Item]], *, entry_errors: bool = False
 ) -> list[Call]:
     """Return the requests that remove records, by protocol v1, entry by entry.
 
     Protocol v2 reports an error of one record for all with the same timestamp (T6).
     """
     groups: dict[str, list[int]] = {}
-    for entry, timestamp in sorted(records):
+    for entry, timestamp in sorted((entry, item.timestamp) for entry, item in records):
         if names.is_meta(entry):
             raise ValueError(f"entry {entry!r} holds attachments; use remove_attachments()")
         groups.setdefault(entry, []).append(timestamp)

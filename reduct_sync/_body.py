@@ -6,44 +6,64 @@ from typing import Any
 
 from reduct_api.types import Content
 from reduct_core import payload
-from reduct_core.payload import Meter
+from reduct_core.payload import SEND_BYTES, Meter, SourceError
 
-from ._flavour import check_iterable, each, open_file, read_file
+from ._flavour import check_iterable, each, is_file, open_file, read_file
 
 
 @contextmanager
 def outgoing(data: Any, content_length: int | None) -> Iterator[tuple[Content, int]]:
-    """Yield the content to send and its length in bytes; files opened here are closed."""
+    """Yield the content to send and its length in bytes; files opened here are closed.
+
+    What goes wrong in a source of the user comes out as it is.
+    """
+    try:
+        if payload.is_path(data):
+            file = open_file(data)
+            try:
+                yield _from_file(file, content_length)
+            finally:
+                file.close()
+        else:
+            yield _content(data, content_length)
+        return
+    except SourceError as failed:
+        error = failed.error
+    raise error
+
+
+def _content(data: Any, content_length: int | None) -> tuple[Content, int]:
     content = payload.in_memory(data)
     if content is not None:
-        yield content, payload.check_length(len(content), content_length)
-    elif payload.is_path(data):
-        file = open_file(data)
-        try:
-            yield _from_file(file, content_length)
-        finally:
-            file.close()
-    elif hasattr(data, "read") and not hasattr(data, "__iter__"):
-        yield _from_file(data, content_length)
-    else:
-        check_iterable(data)
-        size = payload.announced(content_length)
-        yield _metered(each(data), size), size
+        return content, payload.check_length(len(content), content_length)
+    if is_file(data):
+        return _from_file(data, content_length)
+    check_iterable(data)
+    return _from_source(each(data), payload.announced(content_length))
 
 
 def _from_file(file: Any, content_length: int | None) -> tuple[Content, int]:
-    span = payload.span(file)
-    if span is None:
-        size = payload.announced(content_length)
-    else:
-        size = payload.file_length(*span, content_length)
-    return _metered(read_file(file), size), size
+    size = payload.file_length(file, content_length)
+    return _from_source(read_file(file), size)
+
+
+def _from_source(chunks: Iterator[Any], size: int) -> tuple[Content, int]:
+    """Return what a source gives: read at once if it is small, so that nothing is sent if it
+    fails.
+    """
+    pieces = _metered(chunks, size)
+    if size > SEND_BYTES:
+        return pieces, size
+    return b"".join([piece for piece in pieces]), size
 
 
 def _metered(chunks: Iterator[Any], size: int) -> Iterator[bytes]:
     meter = Meter(size)
-    for chunk in chunks:
-        if piece := meter.feed(chunk):
+    try:
+        for chunk in chunks:
+            if piece := meter.feed(chunk):
+                yield piece
+        if piece := meter.finish():
             yield piece
-    if piece := meter.finish():
-        yield piece
+    except Exception as error:
+        raise SourceError(meter.explained(error)) from error

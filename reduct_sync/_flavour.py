@@ -76,6 +76,11 @@ def each(data: Any) -> Iterator[Any]:
     return iter(data)
 
 
+def is_file(data: Any) -> bool:
+    """Tell whether `data` is an open file, and no asynchronous one."""
+    return hasattr(data, "read") and not hasattr(data, "__aiter__")
+
+
 def check_iterable(data: Any) -> None:
     """Raise TypeError for what is not iterable without an event loop."""
     if hasattr(data, "__aiter__"):

@@ -150,7 +150,7 @@ def test_models_refuse_what_does_not_fit(name: str) -> None:
 
 
 def test_integers_are_not_booleans() -> None:
-    with pytest.raises(TypeError, match="expected an integer, got True"):
+    with pytest.raises(TypeError, match="expected an integer, got bool"):
         RemovedRecords.from_dict({"removed_records": True})
 
 

@@ -1,4 +1,7 @@
-"""What `parse_response` raises when an answer is not what the document says."""
+"""What `parse_response` raises when an answer is not what the document says.
+
+The texts leave the content out, which may hold a token.
+"""
 
 
 class UnexpectedStatus(Exception):
@@ -10,7 +13,7 @@ class UnexpectedStatus(Exception):
         self.content = content
 
     def __str__(self) -> str:
-        return f"unexpected status {self.status_code}: {self.content[:200]!r}"
+        return f"unexpected status {self.status_code}"
 
 
 class UnexpectedBody(Exception):
@@ -24,7 +27,7 @@ class UnexpectedBody(Exception):
         self.content = content
 
     def __str__(self) -> str:
-        return f"unexpected body: {self.content[:200]!r}"
+        return f"{len(self.content)} bytes that are not the documented JSON"
 
 
 __all__ = ["UnexpectedBody", "UnexpectedStatus"]

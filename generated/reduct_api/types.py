@@ -25,8 +25,8 @@ class _Spec:
     url: str
     params: Mapping[str, str | int] = field(factory=dict)
     headers: Mapping[str, str] = field(factory=dict)
-    content: Content | None = None
-    json: Any = None
+    content: Content | None = field(default=None, repr=False)
+    json: Any = field(default=None, repr=False)
 
     def with_headers(self, headers: Mapping[str, str]) -> Self:
         """Return a copy with `headers`, which replace those of the same name in any case."""
@@ -97,28 +97,28 @@ def unexpected_status(response: httpx.Response) -> UnexpectedStatus:
 def parse_object(value: Any) -> dict[str, Any]:
     """Copy a JSON object."""
     if not isinstance(value, Mapping):
-        raise TypeError(f"expected an object, got {value!r:.100}")
+        raise TypeError(f"expected an object, got {type(value).__name__}")
     return dict(value)
 
 
 def parse_str(value: Any) -> str:
     """Take a JSON string."""
     if not isinstance(value, str):
-        raise TypeError(f"expected a string, got {value!r:.100}")
+        raise TypeError(f"expected a string, got {type(value).__name__}")
     return value
 
 
 def parse_int(value: Any) -> int:
     """Take a JSON integer."""
     if not isinstance(value, int) or isinstance(value, bool):
-        raise TypeError(f"expected an integer, got {value!r:.100}")
+        raise TypeError(f"expected an integer, got {type(value).__name__}")
     return value
 
 
 def parse_bool(value: Any) -> bool:
     """Take a JSON boolean."""
     if not isinstance(value, bool):
-        raise TypeError(f"expected a boolean, got {value!r:.100}")
+        raise TypeError(f"expected a boolean, got {type(value).__name__}")
     return value
 
 
@@ -142,7 +142,7 @@ def list_of(decode: Callable[[Any], T]) -> Callable[[Any], list[T]]:
 
     def decode_list(value: Any) -> list[T]:
         if not isinstance(value, list):
-            raise TypeError(f"expected an array, got {value!r:.100}")
+            raise TypeError(f"expected an array, got {type(value).__name__}")
         return [decode(item) for item in value]
 
     return decode_list
