@@ -4,7 +4,7 @@ Everything else is the same in both flavours, and held so by a test.
 """
 
 import ssl
-from collections.abc import AsyncGenerator, AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
 from typing import Any, BinaryIO, TypeAlias, TypeVar
 
 import anyio
@@ -73,10 +73,51 @@ async def wait(event: Event, seconds: float) -> bool:
     return event.is_set()
 
 
-async def close_generator(generator: Any) -> None:
-    """Close a generator that is not running at the moment."""
-    if not generator.ag_running:
+def make_lock() -> anyio.Lock:
+    """Return a lock for the one who runs a generator."""
+    return anyio.Lock(fast_acquire=True)
+
+
+async def close_idle(generator: Stream[Any], turn: anyio.Lock) -> None:
+    """Close a generator, unless somebody runs it at the moment: then it is theirs to end."""
+    try:
+        turn.acquire_nowait()
+    except anyio.WouldBlock:
+        return
+    try:
         await generator.aclose()
+    finally:
+        turn.release()
+
+
+async def finished(work: Callable[[], Awaitable[T]], seconds: float) -> T:
+    """Return the result of `work`; a cancellation waits for it, though at most `seconds`.
+
+    A child task does the work, because asyncio's own cancellation knows no shield.
+    """
+    outcome: list[T | Exception] = []
+    done = anyio.Event()
+    scope = anyio.CancelScope(shield=True)
+
+    async def child() -> None:
+        try:
+            with scope:
+                outcome.append(await work())
+        except Exception as error:
+            outcome.append(error)
+        done.set()
+
+    async with anyio.create_task_group() as group:
+        group.start_soon(child)
+        try:
+            await done.wait()
+        except anyio.get_cancelled_exc_class():
+            scope.deadline = anyio.current_time() + seconds
+            raise
+    result = outcome[0]
+    if isinstance(result, Exception):
+        raise result
+    return result
 
 
 async def open_file(path: Any) -> BinaryIO:

@@ -12,7 +12,7 @@ from reduct_core import attachments as attachment_codec
 from reduct_core import labels as label_codec
 from reduct_core import links, names, reads, server, writes
 from reduct_core import query as queries
-from reduct_core.conditions import Condition, check_stateless
+from reduct_core.conditions import Condition, check_stateless, ext_conditions
 from reduct_core.errors import ReductError
 from reduct_core.headers import RecordHead
 from reduct_core.labels import LabelValue
@@ -272,6 +272,8 @@ class Bucket:
             ...     data = await record.read_all()
         """
         check_stateless(when)
+        for step_condition in ext_conditions(ext):
+            check_stateless(step_condition)
         plan = queries.make_plan(
             self._name,
             entries,

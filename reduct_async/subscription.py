@@ -8,11 +8,18 @@ from typing import Self
 
 from reduct_api.api.buckets import get_bucket
 from reduct_core.errors import ReductError
-from reduct_core.query import Plan, existence, narrowed
+from reduct_core.query import Plan, metadata, narrowed
 from reduct_core.sieve import Sieve
-from reduct_core.subscriptions import Look, Watch, log, passes_listing, passes_query
+from reduct_core.subscriptions import (
+    Look,
+    Span,
+    Watch,
+    log,
+    passes_listing,
+    passes_query,
+)
 
-from ._flavour import Event, Stream, close_generator, wait
+from ._flavour import Event, Stream, close_idle, make_lock, wait
 from ._io import Io
 from ._query import records
 from .record import Record
@@ -35,9 +42,11 @@ class Subscription:
         self._io = io
         self._watch = watch
         self._sieve = Sieve(plan.filters)
+        self._conditional = plan.body.when is not None or plan.body.ext is not None
         self._plan = plan
         self._poll_interval = poll_interval
         self._closed = Event()
+        self._turn = make_lock()
         self._connected = False
         self._records = self._run()
 
@@ -54,7 +63,8 @@ class Subscription:
         return self
 
     async def __anext__(self) -> Record:
-        return await anext(self._records)
+        async with self._turn:
+            return await anext(self._records)
 
     async def __aenter__(self) -> Self:
         return self
@@ -70,7 +80,7 @@ class Subscription:
     async def close(self) -> None:
         """End the subscription; may be called again."""
         self._closed.set()
-        await close_generator(self._records)
+        await close_idle(self._records, self._turn)
 
     async def _run(self) -> Stream[Record]:
         while not self._closed.is_set():
@@ -97,25 +107,46 @@ class Subscription:
         return self._watch.looks(info, time.monotonic())
 
     async def _read(self, look: Look) -> Stream[Record]:
-        plan = narrowed(self._plan, look.entry, look.start)
+        """Yield what is new in one entry; where the server fails, the next poll goes on."""
         try:
-            async with aclosing(records(self._io, plan)) as found:
+            async with aclosing(self._news(look)) as found:
                 async for record in found:
-                    new = self._watch.take(record.entry, record.timestamp)
-                    if new and self._sieve.passes(record.entry, record.timestamp, record.labels):
-                        yield record
-            finished = not self._watch.unread(look) or await self._is_whole(look)
+                    yield record
         except ReductError as error:
-            if not passes_query(error, strict=bool(plan.body.strict)):
+            if not passes_query(error, strict=bool(self._plan.body.strict)):
                 raise
             log.warning("subscription to entry %r waits: %s", look.entry, error)
-            return
-        self._watch.settle(look, finished=finished, now=time.monotonic())
+            self._watch.broken(look, time.monotonic())
+        else:
+            self._watch.settle(look, time.monotonic())
 
-    async def _is_whole(self, look: Look) -> bool:
-        """Tell whether the newest record of a listing exists whole, though no filter let it by."""
-        plan = existence(self._plan, look.entry, look.newest or 0)
+    async def _news(self, look: Look) -> Stream[Record]:
+        if look.gap is not None:
+            late = self._watch.late(look, await self._whole(look.entry, look.gap))
+            if late:
+                span = Span(min(late), max(late) + 1)
+                async with aclosing(self._span(look.entry, span)) as found:
+                    async for record in found:
+                        if record.timestamp in late and self._passes(record):
+                            yield record
+        if look.ahead is not None:
+            if self._conditional:
+                # Before the query, so that what exists now cannot be passed over by it.
+                self._watch.know(look, await self._whole(look.entry, look.ahead))
+            async with aclosing(self._span(look.entry, look.ahead)) as found:
+                async for record in found:
+                    self._watch.passed(look.entry, record.timestamp)
+                    if self._passes(record):
+                        yield record
+
+    def _span(self, entry: str, span: Span) -> Stream[Record]:
+        return records(self._io, narrowed(self._plan, entry, span.start, span.stop))
+
+    async def _whole(self, entry: str, span: Span) -> Sequence[int]:
+        """Return the timestamps of all records in `span` that are completely written."""
+        plan = metadata(self._plan, entry, span.start, span.stop)
         async with aclosing(records(self._io, plan)) as found:
-            async for _ in found:
-                return True
-        return False
+            return [record.timestamp async for record in found]
+
+    def _passes(self, record: Record) -> bool:
+        return self._sieve.passes(record.entry, record.timestamp, record.labels)

@@ -109,6 +109,8 @@ class BaseBatch(Generic[R]):
         if on_duplicate == "shift":
             while (entry, timestamp) in self._items:
                 timestamp += 1
+            if timestamp > MAX_RECORD_US:
+                raise ValueError(f"no timestamp up to {MAX_RECORD_US} us is free in the batch")
         elif on_duplicate == "raise" and (entry, timestamp) in self._items:
             where = "" if entry is None else f" of entry {entry!r}"
             raise ValueError(

@@ -26,9 +26,9 @@ def check(when: Condition | None, entries: Sequence[str]) -> None:
     _check_json(when, "when")
     for operator, operand in _operators(when):
         if operator == "$rem":
-            _check_rem(operand)
-        elif operator == "$div_num":
-            _check_overflow("$div_num", operand)
+            _check_zero(operand)
+        if operator in ("$rem", "$div_num"):
+            _check_overflow(operator, operand)
     for number in _integers(when):
         if 2**63 <= number < 2**64:
             raise ValueError(f"when: {number} is too large; integers end at 2^63-1")
@@ -43,6 +43,14 @@ def check_ext(ext: object) -> None:
     if not isinstance(ext, (Mapping, list)):
         raise TypeError(f"ext must be a dict or a list of dicts, not {type(ext).__name__}")
     _check_json(ext, "ext")
+    for step_condition in ext_conditions(ext):
+        check(step_condition, ())
+
+
+def ext_conditions(ext: object) -> list[Any]:
+    """Return the conditions of all steps of an extension pipeline."""
+    steps = ext if isinstance(ext, (list, tuple)) else [ext]
+    return [step["when"] for step in steps if isinstance(step, Mapping) and "when" in step]
 
 
 def _check_json(value: object, name: str) -> None:
@@ -76,20 +84,24 @@ def _integers(node: object) -> Iterator[int]:
             yield from _integers(item)
 
 
-def _check_rem(operand: Any) -> None:
+def _check_zero(operand: Any) -> None:
     """Refuse every divisor that could be the integer 0, also one that comes from a label."""
-    divisor = operand[-1] if isinstance(operand, (list, tuple)) and operand else operand
-    constant = isinstance(divisor, (int, float)) and not isinstance(divisor, bool)
-    if (
-        not (constant and divisor != 0)
-        and not isinstance(divisor, float)
-        and not _is_float(divisor)
-    ):
+    divisor = _divisor(operand)
+    safe = isinstance(divisor, float) or (_is_number(divisor) and divisor != 0)
+    if not safe and not _is_float(divisor):
         raise ValueError(
             f"when: $rem by {divisor!r} would end the server if that were 0; use a number other"
             ' than 0, or {"$cast": [..., "float"]}'
         )
-    _check_overflow("$rem", operand)
+
+
+def _divisor(operand: Any) -> Any:
+    """Return the last operand; one alone stands in the form {"<left>": {"$op": right}}."""
+    return operand[-1] if isinstance(operand, (list, tuple)) and operand else operand
+
+
+def _is_number(operand: object) -> bool:
+    return isinstance(operand, (int, float)) and not isinstance(operand, bool)
 
 
 def _is_float(operand: object) -> bool:
@@ -103,8 +115,21 @@ def _is_float(operand: object) -> bool:
 
 
 def _check_overflow(operator: str, operand: Any) -> None:
-    if isinstance(operand, (list, tuple)) and list(operand) == [-(2**63), -1]:
-        raise ValueError(f"when: {operator} of -2^63 by -1 would end the server")
+    """Refuse to divide by -1 what could be -2^63: the result is no 64-bit integer.
+
+    `$div_num` divides the integer parts, and takes larger numbers for the largest.
+    """
+    divisor = _divisor(operand)
+    if not _is_number(divisor) or int(divisor) != -1:
+        return
+    if operator == "$rem" and isinstance(divisor, float):
+        return
+    pair = isinstance(operand, (list, tuple)) and len(operand) == 2
+    if not (pair and _is_number(operand[0]) and operand[0] > -(2**63)):
+        raise ValueError(
+            f"when: {operator} by {divisor!r} would end the server if the other operand were"
+            " -2^63; multiply by -1 instead"
+        )
 
 
 def _check_meta(when: Condition) -> None:

@@ -109,7 +109,7 @@ def _base_url(url: object) -> httpx.URL:
         raise ValueError("url must not hold a user or password; pass api_token= instead")
     if parsed.scheme not in ("http", "https") or not parsed.host:
         raise ValueError(f"url={url!r} must begin with http:// or https:// and name a host")
-    if parsed.query or parsed.fragment:
+    if "?" in url or "#" in url:
         raise ValueError(f"url={url!r} must not have a query or fragment")
     if parsed.path.endswith(API_PREFIX):
         raise ValueError(f"url={url!r} must not hold the API's own path; leave {API_PREFIX} out")
@@ -174,12 +174,22 @@ def _check_header(name: object, value: object) -> None:
         raise TypeError("extra_headers must map str to str")
     if not name.isascii() or not name.replace("-", "").replace("_", "").isalnum():
         raise ValueError(f"extra_headers: {name!r} is not a header name")
-    if name.lower() in _OWN_HEADERS:
-        raise ValueError(f"extra_headers: {name!r} is set by HTTP itself")
+    if name.lower() in _OWN_HEADERS or name.lower().startswith("x-reduct-"):
+        raise ValueError(f"extra_headers: {name!r} is set by the calls themselves")
     _check_value(value, f"extra_headers[{name!r}]")
 
 
-_OWN_HEADERS = frozenset({"connection", "content-length", "host", "transfer-encoding"})
+# With Content-Encoding the server would store records decompressed.
+_OWN_HEADERS = frozenset(
+    {
+        "connection",
+        "content-encoding",
+        "content-length",
+        "content-type",
+        "host",
+        "transfer-encoding",
+    }
+)
 
 
 def _check_value(value: object, what: str) -> None:

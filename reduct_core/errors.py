@@ -75,13 +75,11 @@ class ReductError(Exception):
         return hash((self.status_code, self.message))
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return (_rebuild, (type(self), self.status_code, self.message, self.method, self.path))
+        return (_rebuild, (type(self), self.status_code, self.message), self.__dict__)
 
 
-def _rebuild(
-    cls: type[ReductError], status: int, message: str, method: str | None, path: str | None
-) -> ReductError:
-    return cls(status, message, method=method, path=path)
+def _rebuild(cls: type[ReductError], status: int, message: str) -> ReductError:
+    return cls(status, message)
 
 
 class TransportError(ReductError):

@@ -7,6 +7,7 @@ header in batches, where a value is quoted only if it holds a comma and nothing 
 
 import re
 from collections.abc import Mapping, Sequence
+from itertools import permutations
 from typing import Any, TypeAlias
 
 LabelValue: TypeAlias = str | bool | int | float | Any
@@ -80,14 +81,14 @@ def _name(name: object) -> str:
 def _value(name: str, value: Any) -> str | None:
     if value is None:
         return None
-    if not isinstance(value, (str, bool, int, float)) and hasattr(value, "item"):
-        value = value.item()
+    if not isinstance(value, (str, bool, int, float)):
+        value = _plain_scalar(value)
     if isinstance(value, str):
         text = str.__str__(value)
     elif isinstance(value, bool):
         text = "true" if value else "false"
     elif isinstance(value, int):
-        text = int.__repr__(value)
+        text = _digits(name, value)
     elif isinstance(value, float):
         text = float.__repr__(value)
     else:
@@ -96,6 +97,20 @@ def _value(name: str, value: Any) -> str | None:
             " e.g. with str()"
         )
     return header_text(text, f"label {name!r}")
+
+
+def _digits(name: str, value: int) -> str:
+    try:
+        return int.__repr__(value)
+    except ValueError as exc:
+        raise ValueError(f"label {name!r}: {exc}") from None
+
+
+def _plain_scalar(value: Any) -> Any:
+    """Return a numpy number, bool or str as Python's own; other things as they are."""
+    kind = getattr(getattr(value, "dtype", None), "kind", "")
+    is_scalar = kind != "" and kind in "biufU" and getattr(value, "shape", None) == ()
+    return value.item() if is_scalar else value
 
 
 def header_text(text: str, what: str) -> str:
@@ -118,6 +133,9 @@ def content_type(value: str | None) -> str:
         raise TypeError(f"content_type must be a str, not {_kind(value)}")
     if not value:
         raise ValueError("content_type must not be empty; leave it out for the default")
+    if "," in value:
+        # Queries put it into a comma-separated header without quotes.
+        raise ValueError(f"content_type={_short(value)}: a comma could not be read back by a query")
     return header_text(value, "content_type")
 
 
@@ -146,22 +164,32 @@ def _check_together(labels: Mapping[str, str | None]) -> None:
 
 
 def _readable(labels: Mapping[str, str]) -> bool:
-    """Tell whether both batch protocols hand these labels out so that they can be read."""
-    names = sorted(labels, key=lambda name: f"{name}={labels[name]}")
-    indexed = {str(index): labels[name] for index, name in enumerate(names)}
-    return all(
-        dict(parse_pairs(format_pairs(form), indexed=form is indexed)) == form
-        for form in ({name: labels[name] for name in names}, indexed)
+    """Tell whether both batch protocols hand these labels out so that they can be read.
+
+    The server puts them in no order, so every value is tried before every other one. What
+    matters is whether a quoted value ends where it should, so pairs are enough.
+    """
+    values = list(labels.items())
+    pairs = [dict([one]) for one in values]
+    pairs += [dict([one, other]) for one, other in permutations(values, 2) if '"' in one[1]]
+    return all(_reads_back(pair) for pair in pairs)
+
+
+def _reads_back(labels: Mapping[str, str]) -> bool:
+    indexed = {str(index): value for index, value in enumerate(labels.values())}
+    return (
+        dict(parse_pairs(format_pairs(labels), indexed=False)) == labels
+        and dict(parse_pairs(format_pairs(indexed), indexed=True)) == indexed
     )
 
 
-def needs_own_call(labels: Mapping[str, str], kind: str) -> bool:
-    """Tell whether only the single-record call carries these labels and content type.
+def needs_own_call(labels: Mapping[str, str]) -> bool:
+    """Tell whether only the single-record call carries these labels.
 
-    A batch header cannot hold a content type with a comma, a value with both comma and quote,
-    or a value that begins with a quote.
+    The server reads no batch header with a value that has both comma and quote, or that begins
+    with a quote.
     """
-    return "," in kind or any(
+    return any(
         value.startswith('"') or ("," in value and '"' in value) for value in labels.values()
     )
 
@@ -197,9 +225,8 @@ def parse_pairs(text: str, *, indexed: bool) -> Sequence[tuple[str, str]]:
 
     The server quotes values that hold a comma and escapes nothing, so a quoted value ends at
     the first quote that is followed by another pair or by the end, and a quoted value without
-    a comma was stored with its quotes.
-
-    Raises ValueError for a pair without "=".
+    a comma was stored with its quotes. Text without "=" belongs to nothing and is passed over,
+    as the server does.
 
     >>> parse_pairs('a=1,b="x, y",c="z"', indexed=False)
     [('a', '1'), ('b', 'x, y'), ('c', '"z"')]
@@ -209,7 +236,7 @@ def parse_pairs(text: str, *, indexed: bool) -> Sequence[tuple[str, str]]:
     while rest:
         name, equals, rest = rest.partition("=")
         if not equals:
-            raise ValueError(f"label {_short(name)} has no value")
+            break
         rest = rest.lstrip()
         quoted = _quoted(rest, _ENDS[indexed]) if rest.startswith('"') else None
         if quoted is None:

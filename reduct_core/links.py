@@ -118,7 +118,9 @@ def usable(link: str, name: str, client_url: httpx.URL) -> str:
     A server without RS_PUBLIC_URL names the address it listens on, often 0.0.0.0, which is
     nowhere; then the address that this client uses takes its place (T30).
     """
-    base, _, query = link.partition(f"/api/v1/links/{name}?")
+    base, found, query = link.partition(f"/api/v1/links/{name}?")
+    if not found:
+        return link
     if httpx.URL(base).host in ("0.0.0.0", "::"):
         base = str(client_url).rstrip("/")
     return f"{base}/api/v1/links/{quote(name, safe='/')}?{query}"

@@ -13,8 +13,9 @@ def matches(patterns: Sequence[str], name: str) -> bool:
     Includes first, then exclusions (``!pattern``); only exclusions, or none at all, include
     every entry. Attachments (``x/$meta``) are selected by their exact name alone.
     """
-    includes = [pattern for pattern in patterns if not pattern.startswith("!")]
-    excludes = [pattern[1:] for pattern in patterns if pattern.startswith("!")]
+    # A "!" alone is no exclusion for the server, but a name that no entry has.
+    excludes = [pattern[1:] for pattern in patterns if pattern.startswith("!") and pattern != "!"]
+    includes = [pattern for pattern in patterns if pattern == "!" or pattern[:1] != "!"]
     if is_meta(name):
         chosen = name in includes
     else:
@@ -23,11 +24,9 @@ def matches(patterns: Sequence[str], name: str) -> bool:
 
 
 def _match(pattern: str, name: str) -> bool:
-    pattern = pattern.removeprefix("/")
+    pattern = pattern.lstrip("/")
     if pattern == name:
         return True
-    if is_meta(name):
-        return False
     if "/" not in pattern and pattern.endswith("*"):
         # The server cuts the last star off and compares the rest as it is, so that "**" and
         # "*cam*" match nothing.

@@ -102,16 +102,15 @@ def make_plan(
     return Plan(bucket, selected, body, bool(head), filters, missing)
 
 
-def narrowed(plan: Plan, entry: str, start: int) -> Plan:
-    """Return `plan` over one exact entry, from `start` on."""
-    return evolve(plan, entries=[entry], body=evolve(plan.body, entries=[entry], start=start))
+def narrowed(plan: Plan, entry: str, start: int, stop: int) -> Plan:
+    """Return `plan` over one exact entry and another interval."""
+    body = evolve(plan.body, entries=[entry], start=start, stop=stop)
+    return evolve(plan, entries=[entry], body=body)
 
 
-def existence(plan: Plan, entry: str, timestamp: int) -> Plan:
-    """Return a plan that yields the metadata of one record, if it exists whole."""
-    body = QueryEntry(
-        query_type=QueryType.QUERY, start=timestamp, stop=timestamp + 1, only_metadata=True
-    )
+def metadata(plan: Plan, entry: str, start: int, stop: int) -> Plan:
+    """Return a plan for the metadata of all records in an interval that are whole."""
+    body = QueryEntry(query_type=QueryType.QUERY, start=start, stop=stop, only_metadata=True)
     return evolve(plan, entries=[entry], body=body, head=True)
 
 
@@ -236,7 +235,9 @@ def absent(plan: Plan, listed: Sequence[str]) -> list[str]:
     return [
         name
         for name in plan.exact
-        if name not in known and (name.removesuffix(f"/{names.META}")) not in known
+        if name not in known
+        and name != names.META
+        and name.removesuffix(f"/{names.META}") not in known
     ]
 
 

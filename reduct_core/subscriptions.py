@@ -3,10 +3,15 @@
 The server's continuous queries expire while idle and slow all other queries, so a
 subscription asks for the bucket's listing, and queries the entries that have news, each from
 its own cursor.
+
+A listing counts records that are still being written, which queries pass over; a batch may
+even be finished from its middle. So the books are kept by number: a look that brought fewer
+records than the listing counts leaves a gap, and the gap is searched again until it is
+filled.
 """
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Literal, TypeAlias
 
 from attrs import define, field, frozen
@@ -16,26 +21,53 @@ from reduct_api.models import BucketFullInfo, EntryInfo, Status
 from . import names
 from .errors import ReductError, is_away
 from .patterns import matches
-from .times import TimestampLike, to_us
+from .times import MAX_US, TimestampLike, to_us
 
 log = logging.getLogger("reduct")
 
 Start: TypeAlias = TimestampLike | Literal["now"] | Mapping[str, TimestampLike] | None
 """Where a subscription begins: a time, "now", a checkpoint by entry, or the first record."""
 
+FIRST_PAUSE = 0.05
 LONGEST_PAUSE = 60.0
-"""Seconds between two looks at an entry whose newest record stays unreadable."""
+"""Seconds between two searches of one gap: doubled from the first to the longest."""
+
+GAP_SECONDS = 60.0
+"""How long a gap is searched. Uploads that were broken off stay counted for ever."""
+
+GAP_RECORDS = 1000
+"""How many of the newest records are searched for gaps; a batch has at most some hundred."""
+
+
+@frozen
+class Span:
+    """An interval of time, in microseconds: `start` included, `stop` excluded."""
+
+    start: int
+    stop: int
 
 
 @frozen
 class Look:
-    """One entry to be queried from `start` on."""
+    """What to read of one entry."""
 
     entry: str
-    start: int
-    newest: int | None
-    """The newest timestamp that the listing knew; None for attachments, which it hides."""
-    snapshot: tuple[int, int, int] | None
+    gap: Span | None
+    """Where records may have been finished behind the cursor."""
+    ahead: Span | None
+    """From the cursor to the newest record of the listing."""
+    snapshot: "Snapshot | None" = None
+    """None for attachments, which listings hide."""
+
+
+@frozen
+class Snapshot:
+    """What a listing tells of an entry."""
+
+    newest: int
+    count: int
+    """Records, those that are still being written included."""
+    size: int
 
 
 @define
@@ -43,11 +75,31 @@ class _Position:
     floor: int
     """Where the subscription began; nothing before it is read, whatever the overlap."""
     cursor: int
-    seen: tuple[int, int, int] | None = None
-    recent: set[int] = field(factory=set)
-    prune_at: int = 1000
+    hold: int
+    """Where the gap begins: everything from the floor to here is read."""
+    accounted: int | None = None
+    """How many records of the entry are read or lie before the floor; None if not known."""
+    snapshot: Snapshot | None = None
+    known: set[int] = field(factory=set)
+    """Timestamps from `hold` on that were read."""
+    bound: int = 2 * GAP_RECORDS
+    """How many of them are kept at most."""
+    since: float | None = None
+    """When the present gap was first seen, in monotonic seconds."""
     pause: float = 0.0
     due_at: float = 0.0
+
+    def know(self, timestamp: int) -> None:
+        """Note that a record exists whole."""
+        if timestamp not in self.known:
+            self.known.add(timestamp)
+            if self.accounted is not None:
+                self.accounted += 1
+
+    def forget(self, before: int) -> None:
+        """Forget timestamps, where no gap will be searched."""
+        self.hold = before
+        self.known = {timestamp for timestamp in self.known if timestamp >= before}
 
 
 class Watch:
@@ -65,6 +117,9 @@ class Watch:
             self._start = now if start == "now" else to_us(start, "start")
         self._overlap = _microseconds(overlap)
         self._positions: dict[str, _Position] = {}
+        for name in patterns:
+            if not names.is_pattern(name):
+                self._position(name)
 
     @property
     def cursors(self) -> dict[str, int]:
@@ -73,71 +128,109 @@ class Watch:
         return {**self._checkpoint, **known}
 
     def looks(self, info: BucketFullInfo, now: float) -> list[Look]:
-        """Return the entries to query, given the bucket's listing and the monotonic time."""
+        """Return what to read, given the bucket's listing and the monotonic time."""
         listed = [
-            self._look(entry)
+            self._look(entry, now)
             for entry in info.entries
-            if entry.record_count and entry.status == Status.READY
-            if matches(self._patterns, entry.name)
+            if entry.status == Status.READY and matches(self._patterns, entry.name)
         ]
         hidden = [
-            Look(name, self._begin(self._position(name)), None, None)
+            Look(name, None, Span(self._position(name).cursor, MAX_US))
             for name in self._patterns
-            if names.is_meta(name) and not names.is_pattern(name)
+            if names.is_meta(name) and matches(self._patterns, name)
         ]
-        return [look for look in listed if self._is_due(look, now)] + hidden
+        return [look for look in listed if look is not None] + hidden
 
-    def _look(self, entry: EntryInfo) -> Look:
-        snapshot = (entry.latest_record, entry.record_count, entry.size)
-        begin = self._begin(self._position(entry.name))
-        return Look(entry.name, begin, entry.latest_record, snapshot)
+    def _look(self, entry: EntryInfo, now: float) -> Look | None:
+        if not entry.record_count:
+            return None
+        position = self._position(entry.name)
+        snapshot = Snapshot(entry.latest_record, entry.record_count, entry.size)
+        is_ahead = snapshot.newest >= position.cursor
+        searching = position.since is not None
+        has_news = snapshot != position.snapshot and (is_ahead or self._overlap > 0)
+        if not has_news and not (searching and now >= position.due_at):
+            if not searching and not is_ahead:
+                # Removed, or written behind the cursor, which only an overlap reads.
+                position.accounted = snapshot.count
+            return None
+        gap = Span(self._gap_start(position, searching), position.cursor)
+        ahead = Span(position.cursor, min(snapshot.newest + 1, MAX_US)) if is_ahead else None
+        return Look(entry.name, gap if gap.start < gap.stop else None, ahead, snapshot)
 
     def _position(self, entry: str) -> _Position:
         if entry not in self._positions:
             start = self._checkpoint.get(entry, self._start)
-            self._positions[entry] = _Position(floor=start, cursor=start)
+            self._positions[entry] = _Position(floor=start, cursor=start, hold=start)
         return self._positions[entry]
 
-    def _begin(self, position: _Position) -> int:
-        return max(position.floor, position.cursor - self._overlap)
+    def _gap_start(self, position: _Position, searching: bool) -> int:
+        hold = position.hold if searching else position.cursor
+        return max(position.floor, min(hold, position.cursor - self._overlap))
 
-    def _is_due(self, look: Look, now: float) -> bool:
+    def late(self, look: Look, timestamps: Iterable[int]) -> set[int]:
+        """Return those timestamps, all there are in the gap, that were not read before."""
         position = self._positions[look.entry]
-        behind = look.newest is not None and look.newest >= position.cursor
-        if look.snapshot != position.seen:
-            return behind or self._overlap > 0
-        return behind and now >= position.due_at
+        found = set(timestamps) - position.known
+        for timestamp in found:
+            position.know(timestamp)
+        return found
 
-    def take(self, entry: str, timestamp: int) -> bool:
-        """Tell whether a record that came is new, and move the cursor beyond it."""
+    def know(self, look: Look, timestamps: Iterable[int]) -> None:
+        """Note the records ahead that exist whole, whether a condition lets them by or not."""
+        position = self._positions[look.entry]
+        for timestamp in timestamps:
+            position.know(timestamp)
+            self._bound(position)
+
+    def passed(self, entry: str, timestamp: int) -> None:
+        """Move the cursor beyond a record that came."""
         position = self._position(entry)
-        if timestamp < position.cursor and timestamp in position.recent:
-            return False
+        position.know(timestamp)
         position.cursor = max(position.cursor, timestamp + 1)
-        if self._overlap:
-            position.recent.add(timestamp)
-            if len(position.recent) > position.prune_at:
-                oldest = position.cursor - self._overlap
-                position.recent = {us for us in position.recent if us >= oldest}
-                position.prune_at = max(1000, 2 * len(position.recent))
-        return True
+        self._bound(position)
 
-    def unread(self, look: Look) -> bool:
-        """Tell whether the newest record of the listing did not come: filtered or unfinished."""
-        return look.newest is not None and look.newest >= self._positions[look.entry].cursor
+    def _bound(self, position: _Position) -> None:
+        """Keep memory small: gaps are searched among the newest records, and in the overlap."""
+        if len(position.known) > position.bound:
+            newest = sorted(position.known)[-GAP_RECORDS]
+            position.forget(max(position.hold, min(newest, position.cursor - self._overlap)))
+            position.bound = 2 * max(len(position.known), GAP_RECORDS)
 
-    def settle(self, look: Look, *, finished: bool, now: float) -> None:
-        """Note the end of a look; `finished` tells that the newest record exists whole.
-
-        A record that is still being written must not be passed over, so its entry is looked
-        at again, at growing intervals.
-        """
+    def settle(self, look: Look, now: float) -> None:
+        """Note that everything of `look` was read, and whether it leaves a gap."""
         position = self._positions[look.entry]
-        if finished and look.newest is not None:
-            position.cursor = max(position.cursor, look.newest + 1)
-        position.pause = 0.0 if finished else min(max(2 * position.pause, 0.5), LONGEST_PAUSE)
-        position.due_at = now + position.pause
-        position.seen = look.snapshot
+        position.cursor = max(position.cursor, max(position.known, default=-1) + 1)
+        if look.snapshot is None:
+            return position.forget(position.cursor)
+        position.snapshot = look.snapshot
+        # Nobody knows how many records lie before the floor, so the first look is searched
+        # once, and the number counts from there.
+        first, position.accounted = (
+            position.accounted is None,
+            look.snapshot.count if position.accounted is None else position.accounted,
+        )
+        unfinished = look.snapshot.newest >= position.cursor
+        complete = not first and position.accounted >= look.snapshot.count
+        given_up = position.since is not None and now - position.since > GAP_SECONDS
+        if complete or given_up:
+            position.accounted = look.snapshot.count
+            position.forget(max(position.floor, position.cursor - self._overlap))
+            position.since = None
+        if complete and not unfinished:
+            position.pause = 0.0
+        elif not given_up or unfinished:
+            position.since = now if position.since is None else position.since
+            position.pause = min(max(2 * position.pause, FIRST_PAUSE), LONGEST_PAUSE)
+            position.due_at = now + position.pause
+        return None
+
+    def broken(self, look: Look, now: float) -> None:
+        """Note that `look` was not read to its end: it is begun anew from the cursor."""
+        position = self._positions[look.entry]
+        position.known = {timestamp for timestamp in position.known if timestamp < position.cursor}
+        position.accounted = None
+        position.since, position.due_at = now, now
 
 
 def _microseconds(overlap: float) -> int:

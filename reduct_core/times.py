@@ -51,10 +51,14 @@ def to_us(value: TimestampLike, name: str, *, most: int = MAX_US) -> int:
     try:
         us = _convert(value, name)
     except (OverflowError, OSError) as exc:
-        raise ValueError(f"{name}={value!r} is outside the supported times: {exc}") from exc
+        raise ValueError(f"{name} is outside the supported times: {exc}") from exc
     if not 0 <= us <= most:
-        raise ValueError(f"{name}={value!r} is {us} us; the server takes 0 to {most} us")
+        raise ValueError(f"{name} is {_shown(us)} us; the server takes 0 to {most} us")
     return us
+
+
+def _shown(us: int) -> str:
+    return str(us) if abs(us) < 10**30 else "more than 10^30" if us > 0 else "less than -10^30"
 
 
 def optional_us(value: TimestampLike | None, name: str, default: int) -> int:
@@ -64,24 +68,45 @@ def optional_us(value: TimestampLike | None, name: str, default: int) -> int:
 
 def _convert(value: Any, name: str) -> int:
     if isinstance(value, datetime):
-        return (value.astimezone(UTC) - _EPOCH) // _US
+        return _from_datetime(value, name)
     if isinstance(value, str):
         return _from_text(value, name)
-    if isinstance(value, (bool, date)):
-        raise TypeError(
-            f"{name}={value!r}: a {type(value).__name__} is not a time; pass microseconds (int),"
-            " seconds (float), a datetime or ISO 8601 text"
-        )
+    kind = _numpy_kind(value)
+    if kind == "M":
+        return _from_datetime64(value, name)
+    if isinstance(value, (bool, date)) or kind not in "iuf":
+        raise _not_a_time(value, name)
     if hasattr(value, "__index__"):
         return int(value.__index__())
-    if _is_datetime64(value):
-        return _from_datetime64(value, name)
     if isinstance(value, (Decimal, Fraction)) or hasattr(value, "__float__"):
         return _from_seconds(value, name)
-    raise TypeError(
+    raise _not_a_time(value, name)
+
+
+def _not_a_time(value: object, name: str) -> TypeError:
+    return TypeError(
         f"{name} must be microseconds (int), seconds (float), a datetime or ISO 8601 text,"
         f" not {type(value).__name__}"
     )
+
+
+def _numpy_kind(value: Any) -> str:
+    """Return numpy's letter for a scalar of its own, "?" for an array, "" for all else."""
+    dtype = getattr(value, "dtype", None)
+    if dtype is None:
+        return ""
+    return str(dtype.kind) if getattr(value, "shape", None) == () else "?"
+
+
+def _from_datetime(value: datetime, name: str) -> int:
+    if value != value:
+        raise ValueError(f"{name} is NaT, not a time")
+    if value.tzinfo is None:
+        # Taken apart, because subclasses (pandas) refuse to treat it as local time.
+        day = (value.year, value.month, value.day)
+        clock = (value.hour, value.minute, value.second, value.microsecond)
+        value = datetime(*day, *clock, fold=value.fold)
+    return (value.astimezone(UTC) - _EPOCH) // _US
 
 
 def _from_text(text: str, name: str) -> int:
@@ -95,16 +120,13 @@ def _from_text(text: str, name: str) -> int:
 
 
 def _from_seconds(value: Any, name: str) -> int:
+    if isinstance(value, Decimal) and value.is_finite() and value.adjusted() > 30:
+        raise ValueError(f"{name} is outside the supported times")
     try:
         exact = Fraction(value if isinstance(value, (Decimal, Fraction)) else float(value))
     except (ValueError, OverflowError):
-        raise ValueError(f"{name}={value!r} is not a number of seconds") from None
+        raise ValueError(f"{name}={value} is not a number of seconds") from None
     return round(exact if exact > LAST_SECOND else exact * 1_000_000)
-
-
-def _is_datetime64(value: Any) -> bool:
-    numpy = sys.modules.get("numpy")
-    return numpy is not None and isinstance(value, numpy.datetime64)
 
 
 def _from_datetime64(value: Any, name: str) -> int:
@@ -116,7 +138,10 @@ def _from_datetime64(value: Any, name: str) -> int:
     per_second = {"ms": 10**3, "us": 10**6, "ns": 10**9, "ps": 10**12, "fs": 10**15, "as": 10**18}
     if unit in per_second:
         return round(Fraction(ticks * 1_000_000, per_second[unit]))
-    return int(value.astype("datetime64[s]").astype("int64")) * 1_000_000
+    seconds = value.astype("datetime64[s]")
+    if seconds.astype(value.dtype) != value:
+        raise ValueError(f"{name} is outside the supported times")
+    return int(seconds.astype("int64")) * 1_000_000
 
 
 def to_datetime(us: int) -> datetime:

@@ -8,6 +8,7 @@ import httpx
 from attrs import frozen
 
 from reduct_api.api.batch import remove_batch, update_batch, write_batch
+from reduct_api.api.buckets import head_bucket
 from reduct_api.api.io import io_write
 from reduct_api.api.records import (
     head_record,
@@ -49,6 +50,9 @@ MAX_HEADER_BYTES = 400_000
 MAX_BODY_BYTES = 8_000_000
 """Bytes of payload in one batch request; a larger record has a request of its own."""
 
+FINISH_SECONDS = 5.0
+"""How long a cancellation waits for the answer to a batch; most come within 0.1 s."""
+
 DOUBT_SECONDS = 30.0
 """A success that took so long may not be stored: the server's own lock or chunk timeout has
 passed meanwhile (server-concurrency rule 9), so it is verified by reading back."""
@@ -77,9 +81,22 @@ class Call:
         with errors.parsing(response):
             return self.parse(response)
 
+    @property
+    def must_finish(self) -> bool:
+        """Whether a cancellation must wait for the answer.
+
+        The server goes on with a batch whose connection is lost, and the next write to the
+        entry would overlap with it.
+        """
+        return isinstance(self.spec, StreamSpec) and isinstance(self.spec.content, bytes)
+
     def probe(self, key: RecordKey) -> StreamSpec:
         """Return the request that tells whether a record of this call is stored and whole."""
         return head_record.build_request(self.claims[0][0].bucket, key[0], ts=key[1])
+
+    def bucket_probe(self) -> RequestSpec[None]:
+        """Return the request that tells whether token and bucket are good."""
+        return head_bucket.build_request(self.claims[0][0].bucket)
 
     def failure(self, error: ReductError) -> Errors:
         """Return a failed request as errors of its records, or raise it."""
@@ -114,11 +131,11 @@ def write_call(
     """
     entry = head.entry
     by_batch = label_codec.needs_batch_call(head.labels) or names.is_claimed(entry)
-    if by_batch and label_codec.needs_own_call(head.labels, head.content_type):
+    if by_batch and label_codec.needs_own_call(head.labels):
         raise ValueError(
             f"no call of the server can carry this record of entry {entry!r}:"
             f" {_BATCH_ONLY}, and entries named .../batch or .../q need the batch call, which"
-            " cannot hold a comma in the content type, or both comma and quote in a label value"
+            " cannot hold both comma and quote in a label value"
         )
     size = {"Content-Length": str(head.size)}
     keys = [(entry, head.timestamp)]
@@ -158,7 +175,7 @@ def update_call(
     claims = entry_claims(bucket, [entry], Mode.UPDATE)
     statuses = _record_statuses(per_record)
     if label_codec.needs_batch_call(labels) or names.is_claimed(entry):
-        if label_codec.needs_own_call(labels, ""):
+        if label_codec.needs_own_call(labels):
             raise ValueError(
                 f"no call of the server can carry this update: {_BATCH_ONLY} need the batch call,"
                 " which cannot hold both comma and quote in a label value"
@@ -204,12 +221,20 @@ def in_doubt(call: Call, found: Errors, seconds: float) -> Sequence[RecordKey]:
     return [key for key in call.keys if key not in found]
 
 
-def not_stored(key: RecordKey, seconds: float, error: ReductError) -> ReductError:
-    """Return the error of a record that was answered with success and is not there."""
+def was_cut_off(call: Call, error: ReductError) -> bool:
+    """Tell whether the connection was lost under a body: the server refuses early by closing it."""
+    return call.spec.content is not None and type(error) is errors.TransportError
+
+
+def not_verified(key: RecordKey, seconds: float, error: ReductError) -> ReductError:
+    """Return the error of a record that was answered with success and cannot be read back."""
+    lost = error.status_code in (404, 425, 500) and not names.is_claimed(key[0])
     return errors.for_status(
         500,
         f"the server reported success after {seconds:.0f} s, but record {key[1]} of entry"
-        f" {key[0]!r} could not be read back ({error}); it is not stored",
+        f" {key[0]!r} "
+        + ("is not stored" if lost else "could not be verified, it may be stored")
+        + f" ({error})",
     )
 
 
@@ -240,8 +265,8 @@ def write_calls(bucket: str, records: Sequence[tuple[str, Item]]) -> list[Call]:
     heads.sort(key=lambda pair: (pair[0].entry, pair[0].timestamp))
     for head, _ in heads:
         names.new_entry(head.entry)
-    alone = [p for p in heads if label_codec.needs_own_call(p[0].labels, p[0].content_type)]
-    rest = [p for p in heads if not label_codec.needs_own_call(p[0].labels, p[0].content_type)]
+    alone = [p for p in heads if label_codec.needs_own_call(p[0].labels)]
+    rest = [p for p in heads if not label_codec.needs_own_call(p[0].labels)]
     calls = [write_call(bucket, head, data, per_record=True) for head, data in alone]
     several = len({head.entry for head, _ in rest}) > 1
     by_v2 = [pair for pair in rest if several and all(pair[0].labels.values())]
@@ -330,7 +355,7 @@ def update_calls(
     calls: list[Call] = []
     for entry, item in sorted(records, key=lambda record: (record[0], record[1].timestamp)):
         labels = label_codec.for_update(item.labels)
-        if label_codec.needs_own_call(labels, ""):
+        if label_codec.needs_own_call(labels):
             calls.append(update_call(bucket, entry, item.timestamp, labels, per_record=True))
         else:
             pairs.append((RecordHead(item.timestamp, entry, 0, "", labels, {}), b""))

@@ -6,7 +6,7 @@ Everything else is the same in both flavours, and held so by a test.
 import ssl
 import threading
 import time
-from collections.abc import Generator, Iterator
+from collections.abc import Callable, Generator, Iterator
 from typing import Any, BinaryIO, TypeAlias, TypeVar
 
 import httpx
@@ -54,10 +54,24 @@ def wait(event: Event, seconds: float) -> bool:
     return event.wait(seconds)
 
 
-def close_generator(generator: Any) -> None:
-    """Close a generator that is not running at the moment."""
-    if not generator.gi_running:
+def make_lock() -> threading.Lock:
+    """Return a lock for the one who runs a generator."""
+    return threading.Lock()
+
+
+def close_idle(generator: Stream[Any], turn: threading.Lock) -> None:
+    """Close a generator, unless somebody runs it at the moment: then it is theirs to end."""
+    if not turn.acquire(blocking=False):
+        return
+    try:
         generator.close()
+    finally:
+        turn.release()
+
+
+def finished(work: Callable[[], T], seconds: float) -> T:
+    """Return the result of `work`; a blocking call cannot be cancelled."""
+    return work()
 
 
 def open_file(path: Any) -> BinaryIO:

@@ -2,11 +2,13 @@
 
 import time
 from collections.abc import Sequence
+from functools import partial
 
 from reduct_core import writes
-from reduct_core.errors import ApiError, ReductError
+from reduct_core.errors import ApiError, ReductError, TransportError
 from reduct_core.writes import Call, Errors
 
+from ._flavour import finished
 from ._io import Io
 
 
@@ -31,16 +33,27 @@ def run_single(io: Io, call: Call) -> None:
 
 def _run_one(io: Io, call: Call) -> Errors:
     with io.gate(call.claims):
-        began = time.monotonic()
-        try:
-            response = io.complete(call.spec, repeatable=False)
-        except ApiError as error:
-            return call.failure(error)
-        seconds = time.monotonic() - began
+        if call.must_finish:
+            return finished(partial(_exchange, io, call), writes.FINISH_SECONDS)
+        return _exchange(io, call)
+
+
+def _exchange(io: Io, call: Call) -> Errors:
+    began = time.monotonic()
+    try:
+        response = io.complete(call.spec, repeatable=False)
+    except ApiError as error:
+        return call.failure(error)
+    except TransportError as error:
+        if writes.was_cut_off(call, error):
+            # The server answers 401 and 404 before it has read the body, which may be lost.
+            io.complete(call.bucket_probe())
+        raise
+    seconds = time.monotonic() - began
     found = call.outcome(response)
     for key in writes.in_doubt(call, found, seconds):
         try:
             io.complete(call.probe(key))
         except ApiError as error:
-            found[key] = writes.not_stored(key, seconds, error)
+            found[key] = writes.not_verified(key, seconds, error)
     return found

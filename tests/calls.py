@@ -4,15 +4,19 @@
 a test can show every call the same trouble. `test_trouble.py` holds the table complete.
 """
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from typing import Any, TypeAlias
+
+import httpx
+from attrs import frozen
 
 from reduct_async import (
     BucketSettings,
     Client,
+    LifecycleMode,
     LifecycleSettings,
-    LifecycleType,
     Permissions,
+    ReplicationMode,
     ReplicationSettings,
 )
 from reduct_core.errors import ReductError
@@ -102,8 +106,13 @@ async def _subscribe(client: Client, flavour: Flavour) -> Any:
         return [await record.read_all() async for record in subscription]
 
 
-_REPLICATION = ReplicationSettings("bucket", "other", "http://127.0.0.1:1", dst_token="secret")
-_LIFECYCLE = LifecycleSettings("bucket", LifecycleType.DELETE, "1d")
+_REPLICATION = ReplicationSettings(
+    src_bucket="bucket",
+    dst_bucket="other",
+    dst_host="http://127.0.0.1:1",
+    mode=ReplicationMode.PAUSED,
+)
+_LIFECYCLE = LifecycleSettings(bucket="bucket", older_than="1d", mode=LifecycleMode.DISABLED)
 
 CALLS: Mapping[str, Call] = {
     "info": of_client("info"),
@@ -195,9 +204,11 @@ WRITES = frozenset(
         "rotate_token",
         "remove_token",
         "create_replication",
+        "update_replication",
         "delete_replication",
         "set_replication_mode",
         "create_lifecycle",
+        "update_lifecycle",
         "delete_lifecycle",
         "set_lifecycle_mode",
         "set_settings",
@@ -208,6 +219,49 @@ WRITES = frozenset(
     }
 )
 """Calls whose first request changes something on the server."""
+
+
+URL = "http://reduct.test"
+"""An address for clients whose transport is not the network."""
+
+
+@frozen
+class Answer:
+    """What a server answers, framed or not: nothing is corrected or completed."""
+
+    status: int = 200
+    headers: Sequence[tuple[str, str]] = ()
+    body: bytes = b""
+
+
+class Answers:
+    """Gives prepared answers in turn, the last one for ever, and keeps the requests.
+
+    A loop that never ends is an AssertionError, which no client turns into something else.
+    """
+
+    most = 200
+
+    def __init__(self, *answers: Answer) -> None:
+        self.requests: list[httpx.Request] = []
+        self._answers = answers
+        self.transport = httpx.MockTransport(self._handle)
+
+    def _handle(self, request: httpx.Request) -> httpx.Response:
+        answer = self._answers[min(len(self.requests), len(self._answers) - 1)]
+        self.requests.append(request)
+        assert len(self.requests) <= self.most, "an endless loop"
+        return httpx.Response(
+            answer.status, headers=list(answer.headers), stream=httpx.ByteStream(answer.body)
+        )
+
+
+async def trouble_of(call: Call, client: Client, flavour: Flavour) -> list[ReductError]:
+    """Return the error of a call, or those that it returned for single records."""
+    try:
+        return errors_in(await call(client, flavour))
+    except ReductError as error:
+        return [error]
 
 
 def errors_in(result: Any) -> list[ReductError]:

@@ -68,8 +68,13 @@ class RealServer:
 
     @property
     def url(self) -> str:
-        """The address for clients."""
-        return f"http://127.0.0.1:{self.port}"
+        """The address for clients, with the base path if `env` sets one."""
+        return f"http://127.0.0.1:{self.port}{self._base_path}"
+
+    @property
+    def _base_path(self) -> str:
+        path = self._env.get("RS_API_BASE_PATH", "").strip("/")
+        return f"/{path}" if path else ""
 
     @property
     def data_path(self) -> Path:
@@ -85,7 +90,7 @@ class RealServer:
         connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=timeout)
         headers = {} if self.token is None else {"Authorization": f"Bearer {self.token}"}
         try:
-            connection.request(method, f"/api/v1{path}", headers=headers)
+            connection.request(method, f"{self._base_path}/api/v1{path}", headers=headers)
             return connection.getresponse().status
         finally:
             connection.close()

@@ -15,18 +15,25 @@ import json
 import re
 import threading
 from collections import Counter
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
 from typing import Any, TypeAlias, cast
 from urllib.parse import parse_qs, unquote
 
+import anyio
 import anyio.from_thread
 import httpx
-from attrs import frozen
+from attrs import define, frozen
 
 from tests.flavours import Flavour
 
-Hook: TypeAlias = Callable[[httpx.Request], Awaitable[httpx.Response | None]]
+Hook: TypeAlias = Callable[[httpx.Request], Coroutine[Any, Any, httpx.Response | None]]
 """Runs in the event loop before a request is sent; an answer it returns is used instead."""
+
+Closing: TypeAlias = Callable[[httpx.Request], Coroutine[Any, Any, None]]
+"""Runs in the event loop before the answer to a request is closed."""
+
+HANG_SECONDS = 60.0
+"""Against hangs only."""
 
 CLASHES = frozenset({("write", "write"), ("remove", "write"), ("remove", "update")})
 """Pairs of changes that must never be in flight together on one entry."""
@@ -57,9 +64,12 @@ class Recorder:
             of their kinds.
     """
 
-    def __init__(self, flavour: Flavour, hook: Hook | None = None) -> None:
+    def __init__(
+        self, flavour: Flavour, hook: Hook | None = None, closing: Closing | None = None
+    ) -> None:
         self.transport = Blocking(self) if flavour.name == "sync" else Async(self)
         self.hook = hook
+        self.closing = closing
         self.requests: list[httpx.Request] = []
         self.together: Counter[tuple[str, str]] = Counter()
         self._flying: list[Change] = []
@@ -152,7 +162,7 @@ class Blocking(httpx.BaseTransport):
             recorder.ended(change)
             raise
         stream = cast(httpx.SyncByteStream, response.stream)
-        response.stream = BlockingAnswer(stream, lambda: recorder.ended(change))
+        response.stream = BlockingAnswer(recorder, request, change, stream)
         return response
 
     def close(self) -> None:
@@ -160,20 +170,24 @@ class Blocking(httpx.BaseTransport):
         self.inner.close()
 
 
+@define(eq=False)
 class BlockingAnswer(httpx.SyncByteStream):
     """A body that tells when it is closed."""
 
-    def __init__(self, stream: httpx.SyncByteStream, ended: Callable[[], None]) -> None:
-        self._stream = stream
-        self._ended = ended
+    _recorder: Recorder
+    _request: httpx.Request
+    _change: Change | None
+    _stream: httpx.SyncByteStream
 
     def __iter__(self) -> Iterator[bytes]:
         yield from self._stream
 
     def close(self) -> None:
         """Close the answer."""
+        if self._recorder.closing:
+            anyio.from_thread.run(self._recorder.closing, self._request)
         self._stream.close()
-        self._ended()
+        self._recorder.ended(self._change)
 
 
 class Async(httpx.AsyncBaseTransport):
@@ -194,7 +208,7 @@ class Async(httpx.AsyncBaseTransport):
             recorder.ended(change)
             raise
         stream = cast(httpx.AsyncByteStream, response.stream)
-        response.stream = AsyncAnswer(stream, lambda: recorder.ended(change))
+        response.stream = AsyncAnswer(recorder, request, change, stream)
         return response
 
     async def aclose(self) -> None:
@@ -202,12 +216,14 @@ class Async(httpx.AsyncBaseTransport):
         await self.inner.aclose()
 
 
+@define(eq=False)
 class AsyncAnswer(httpx.AsyncByteStream):
     """A body that tells when it is closed."""
 
-    def __init__(self, stream: httpx.AsyncByteStream, ended: Callable[[], None]) -> None:
-        self._stream = stream
-        self._ended = ended
+    _recorder: Recorder
+    _request: httpx.Request
+    _change: Change | None
+    _stream: httpx.AsyncByteStream
 
     async def __aiter__(self) -> AsyncIterator[bytes]:
         async for chunk in self._stream:
@@ -215,5 +231,14 @@ class AsyncAnswer(httpx.AsyncByteStream):
 
     async def aclose(self) -> None:
         """Close the answer."""
+        if self._recorder.closing:
+            await self._recorder.closing(self._request)
         await self._stream.aclose()
-        self._ended()
+        self._recorder.ended(self._change)
+
+
+async def until(condition: Callable[[], bool]) -> None:
+    """Return when `condition` holds; TimeoutError if it does not for long."""
+    with anyio.fail_after(HANG_SECONDS):
+        while not condition():
+            await anyio.sleep(0.005)

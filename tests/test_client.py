@@ -29,7 +29,7 @@ from reduct_async import (
 )
 from tests.flavours import Flavour
 from tests.real_server import RealServer
-from tests.recorder import Recorder
+from tests.recording import Recorder
 from tests.stored import contents
 
 T = TypeVar("T")
@@ -193,8 +193,8 @@ async def test_a_missing_bucket(client: Client) -> None:
 
 
 async def test_bucket_is_a_handle_without_a_request(flavour: Flavour, server: RealServer) -> None:
-    recorder = Recorder()
-    client = flavour.client(server.url, transport=recorder)
+    recorder = Recorder(flavour)
+    client = flavour.client(server.url, transport=recorder.transport)
     bucket = client.bucket("anything")
     assert bucket.name == "anything"
     assert recorder.requests == []
@@ -208,8 +208,8 @@ async def test_bucket_is_a_handle_without_a_request(flavour: Flavour, server: Re
 async def test_bad_bucket_names_are_not_sent(
     flavour: Flavour, server: RealServer, name: str
 ) -> None:
-    recorder = Recorder()
-    client = flavour.client(server.url, transport=recorder)
+    recorder = Recorder(flavour)
+    client = flavour.client(server.url, transport=recorder.transport)
     with pytest.raises(ValueError, match="bucket name"):
         await client.create_bucket(name)
     assert recorder.requests == []
