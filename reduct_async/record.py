@@ -81,6 +81,10 @@ class AnswerReader:
 
     async def heads(self) -> Stream[Record]:
         """Yield records without payloads, in the order of time."""
+        # The body is empty; read to its end, the connection can be used again.
+        with errors.mapped(self._response.request):
+            async for _ in self._chunks:
+                pass
         await self.close()
         for head in sorted(self._answer.heads, key=by_time):
             yield self._record(head, None)

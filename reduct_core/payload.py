@@ -24,8 +24,6 @@ def in_memory(data: Any) -> bytes | None:
         return data
     if isinstance(data, str):
         return data.encode()
-    if hasattr(data, "read"):
-        return None
     try:
         view = memoryview(data)
     except TypeError:

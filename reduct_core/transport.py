@@ -193,7 +193,7 @@ def _too_old(version: tuple[int, int], response: httpx.Response) -> errors.Reduc
 
 def _is_page(response: httpx.Response) -> bool:
     """Tell whether a text came without any header of the API; records have several."""
-    is_text = response.headers.get("content-type", "").startswith("text/")
+    is_text = response.headers.get("content-type", "").lower().startswith("text/")
     return is_text and not any(name.startswith("x-reduct-") for name in response.headers)
 
 

@@ -73,8 +73,8 @@ from .bucket import Bucket
 class Client:
     """A client of one ReductStore server, 1.20 or newer.
 
-    Use it as a context manager, or call `close`. It may be shared between tasks of one event
-    loop; connections are opened when needed and kept.
+    Use it as a context manager, or call `close`. It may be shared
+    between threads; connections are opened when needed and kept.
 
     Every method may raise ReductError: AuthenticationError or PermissionDeniedError for the
     token, TransportError without an answer, ProtocolError if the answer is not the API's.

@@ -1,20 +1,20 @@
 """What the examples of openapi.yaml speak of, on a real server.
 
-Bucket, entry, records, token, replication and policy exist under the names of the examples before
-each request, and what an operation creates does not exist, so that a generated request that is
-led to these names (`lead`) succeeds unless the generated part prevents it.
+Bucket, entry, record, token, replication and policy exist under the names of the examples before
+each request, and what an operation creates does not exist. So a generated request that is led to
+these names succeeds, unless the rest of it prevents that.
 """
 
-import itertools
 import re
 import time
 from collections.abc import Callable, Mapping
 from http import HTTPStatus
 from typing import Any
-from urllib.parse import parse_qsl, quote, urlsplit
+from urllib.parse import parse_qsl, urlsplit
 
 import requests
 from schemathesis import Case
+from schemathesis.core.parameters import ParameterLocation
 
 from tests.contract_hooks import API
 from tests.document import OPERATIONS, Operation, document
@@ -28,8 +28,9 @@ REQUEST_SECONDS = 20.0
 
 CONTENT = b"0123456789"
 
-GONE = {HTTPStatus.NOT_FOUND}
+DONE = {HTTPStatus.OK}
 THERE = {HTTPStatus.OK, HTTPStatus.CONFLICT}
+GONE = {HTTPStatus.NOT_FOUND}
 
 PARAMETERS: dict[str, dict[str, Any]] = document()["components"]["parameters"]
 NAMES: dict[str, Any] = {
@@ -40,11 +41,14 @@ NAMES: dict[str, Any] = {
 """The examples of parameters by name."""
 
 TIME: int = NAMES["ts"]
-MISSING_TIME = TIME + 1
+NO_TIME = TIME + 1
+"""A time without a record."""
+
 BUCKET = f"/b/{NAMES['bucket']}"
 ENTRY = f"{BUCKET}/{NAMES['entry']}"
-RECORD = f"{ENTRY}?ts={TIME}"
-NOBODY = "nobody"
+TOKEN = f"/tokens/{NAMES['token_name']}"
+REPLICATION = f"/replications/{NAMES['replication_name']}"
+LIFECYCLE = f"/lifecycles/{NAMES['lifecycle_name']}"
 
 
 def example_bodies(operation: Operation) -> list[Any]:
@@ -58,127 +62,108 @@ BODIES = {operation.name: example_bodies(operation) for operation in OPERATIONS}
 
 
 class World:
-    """The prepared state of one server.
-
-    Attributes:
-        nobody: the value of a token without any permission; None without authentication.
-    """
+    """The prepared state of one server."""
 
     def __init__(self, server: RealServer) -> None:
         self.url = f"{server.url}{API}"
-        self.session = requests.Session()
-        # Neither a proxy nor a password of the machine's user may come between.
-        self.session.trust_env = False
         self._token = server.token
-        self.nobody: str | None = None
-        if server.token is not None:
-            made = self.call("POST", f"/tokens/{NOBODY}", json={"permissions": {}})
-            self.nobody = made.json()["value"]
+        self._session = requests.Session()
+        self._session.trust_env = False
 
-    def authorization(self, token: str | None = None) -> dict[str, str]:
-        """Return the header for a token, the one with full access by default."""
-        token = token or self._token
-        return {} if token is None else {"Authorization": f"Bearer {token}"}
+    def authorization(self) -> dict[str, str]:
+        """Return the header for the token with full access."""
+        return {} if self._token is None else {"Authorization": f"Bearer {self._token}"}
 
     def call(
-        self, method: str, path: str, expected: set[HTTPStatus] | None = None, **arguments: Any
+        self, method: str, path: str, expected: set[HTTPStatus] = DONE, **arguments: Any
     ) -> requests.Response:
-        """Send a request that has to be answered with one of the statuses, 200 by default."""
+        """Send a request that must be answered with one of the statuses."""
         headers = self.authorization() | arguments.pop("headers", {})
-        response = self.session.request(
+        response = self._session.request(
             method, self.url + path, headers=headers, timeout=REQUEST_SECONDS, **arguments
         )
-        assert response.status_code in (expected or {HTTPStatus.OK}), (
-            f"{method} {path}: {response.status_code} {response.text}"
-        )
+        answer = f"{response.status_code} {response.headers.get('x-reduct-error')}"
+        assert response.status_code in expected, f"{method} {path}: {answer}"
         return response
 
-    # --- Making and removing ----------------------------------------------------------------------
+    def new_token(self, name: str, permissions: Mapping[str, Any]) -> str:
+        """Create a token and return its value."""
+        made = self.call("POST", f"/tokens/{name}", json={"permissions": permissions})
+        return str(made.json()["value"])
 
-    def make(self, path: str, **arguments: Any) -> None:
-        """Create something, unless it is there."""
-        self.call("POST", path, THERE, **arguments)
+    # --- What is there, and what is not -----------------------------------------------------------
 
-    def remove(self, path: str) -> None:
-        """Remove something, unless it is gone, and wait until it is."""
+    def bucket(self) -> None:
+        self.call("POST", BUCKET, THERE)
+
+    def record(self) -> None:
+        self.bucket()
+        headers = {"Content-Type": "text/plain", "x-reduct-label-axis": "x"}
+        self.call("POST", f"{ENTRY}?ts={TIME}", THERE, data=CONTENT, headers=headers)
+
+    def token(self) -> None:
+        if self._token is not None:
+            self.call("POST", TOKEN, THERE, json=BODIES["create_token"][0])
+
+    def replication(self) -> None:
+        self.bucket()
+        self.call("POST", REPLICATION, THERE, json=at_home(BODIES["create_replication"][0]))
+
+    def lifecycle(self) -> None:
+        self.bucket()
+        self.call("POST", LIFECYCLE, THERE, json=BODIES["create_lifecycle"][0])
+
+    def no_bucket(self) -> None:
+        self._remove(BUCKET)
+
+    def no_renamed_bucket(self) -> None:
+        self.bucket()
+        self._remove(f"/b/{BODIES['rename_bucket'][0]['new_name']}")
+
+    def no_record(self) -> None:
+        self.bucket()
+        self.call("DELETE", f"{ENTRY}?ts={TIME}", THERE | GONE)
+
+    def no_renamed_entry(self) -> None:
+        self.record()
+        self._remove(f"{BUCKET}/{BODIES['rename_entry'][0]['new_name']}")
+
+    def no_token(self) -> None:
+        if self._token is not None:
+            self.call("DELETE", TOKEN, DONE | GONE)
+
+    def no_replication(self) -> None:
+        self.bucket()
+        self.call("DELETE", REPLICATION, DONE | GONE)
+
+    def no_lifecycle(self) -> None:
+        self.bucket()
+        self.call("DELETE", LIFECYCLE, DONE | GONE)
+
+    def _remove(self, path: str) -> None:
+        """Remove a bucket or an entry, unless it is gone, and wait until it is."""
         self.call("DELETE", path, THERE | GONE)
         deadline = time.monotonic() + SETTLE_SECONDS
         while self.call("HEAD", path, THERE | GONE).status_code not in GONE:
             assert time.monotonic() < deadline, f"{path} is not removed"
             time.sleep(0.002)
 
-    def bucket(self) -> None:
-        self.make(BUCKET)
-
-    def no_bucket(self) -> None:
-        self.remove(BUCKET)
-
-    def no_renamed_bucket(self) -> None:
-        self.bucket()
-        self.remove(f"/b/{BODIES['rename_bucket'][0]['new_name']}")
-
-    def records(self) -> None:
-        self.bucket()
-        self.make(RECORD, data=CONTENT, headers={"x-reduct-label-axis": "x"})
-
-    def no_record(self) -> None:
-        self.bucket()
-        self.call("DELETE", RECORD, THERE | GONE)
-
-    def no_renamed_entry(self) -> None:
-        self.records()
-        self.remove(f"{BUCKET}/{BODIES['rename_entry'][0]['new_name']}")
-
-    def token(self) -> None:
-        if self._token is not None:
-            self.make(f"/tokens/{NAMES['token_name']}", json=BODIES["create_token"][0])
-
-    def no_token(self) -> None:
-        if self._token is not None:
-            self.call("DELETE", f"/tokens/{NAMES['token_name']}", THERE | GONE)
-
-    def replication(self) -> None:
-        self.bucket()
-        settings = at_home(BODIES["create_replication"][0])
-        self.make(f"/replications/{NAMES['replication_name']}", json=settings)
-
-    def no_replication(self) -> None:
-        self.bucket()
-        self.call("DELETE", f"/replications/{NAMES['replication_name']}", THERE | GONE)
-
-    def lifecycle(self) -> None:
-        self.bucket()
-        settings = BODIES["create_lifecycle"][0]
-        self.make(f"/lifecycles/{NAMES['lifecycle_name']}", json=settings)
-
-    def no_lifecycle(self) -> None:
-        self.bucket()
-        self.call("DELETE", f"/lifecycles/{NAMES['lifecycle_name']}", THERE | GONE)
-
     # --- What is known only when it is made -------------------------------------------------------
 
-    def query(self) -> str:
+    def query(self) -> int:
         """Start a query over the entry and return its id."""
-        return str(self.call("POST", f"{ENTRY}/q", json=BODIES["create_query"][0]).json()["id"])
+        return int(self.call("POST", f"{ENTRY}/q", json=BODIES["create_query"][0]).json()["id"])
 
-    def io_query(self) -> str:
+    def io_query(self) -> int:
         """Start a query over the bucket and return its id."""
         path = f"/io/{NAMES['bucket']}/q"
-        return str(self.call("POST", path, json=BODIES["io_query"][0]).json()["id"])
+        return int(self.call("POST", path, json=BODIES["io_query"][0]).json()["id"])
 
     def link(self) -> dict[str, str]:
         """Make a link and return its parameters."""
         path = f"/links/{NAMES['file_name']}"
         link = self.call("POST", path, json=BODIES["create_link"][0]).json()["link"]
         return dict(parse_qsl(urlsplit(link).query))
-
-
-def at_home(settings: Mapping[str, Any]) -> dict[str, Any]:
-    """Return settings of a replication whose destination is this machine, where nobody listens."""
-    host = settings.get("dst_host")
-    if not isinstance(host, str):
-        return dict(settings)
-    return {**settings, "dst_host": re.sub(r"(?<=://)[^/?#]*", "127.0.0.1:9", host)}
 
 
 PREPARATIONS: dict[str, Callable[[World], None]] = {
@@ -198,10 +183,10 @@ BY_PATH: dict[str, Callable[[World], None]] = {
     "/tokens/": World.token,
     "/replications/": World.replication,
     "/lifecycles/": World.lifecycle,
-    "/b/{bucket}/{entry}": World.records,
-    "/b/{bucket}": World.bucket,
-    "/io/": World.records,
-    "/links/": World.records,
+    "/b/{bucket}/{entry}": World.record,
+    "/b/": World.bucket,
+    "/io/": World.record,
+    "/links/": World.record,
 }
 """What makes everything in a path exist, by its beginning."""
 
@@ -210,3 +195,70 @@ def preparation(operation: Operation) -> Callable[[World], None]:
     """Return what makes the state in which the examples of an operation succeed."""
     by_path = (make for start, make in BY_PATH.items() if operation.path.startswith(start))
     return PREPARATIONS.get(operation.name) or next(by_path, lambda world: None)
+
+
+# --- Leading requests there -----------------------------------------------------------------------
+
+
+def lead(case: Case, operation: Operation, world: World) -> None:
+    """Put the names of the examples into a generated request.
+
+    What was generated to violate the document stays as it is.
+    """
+    if not violates(case, ParameterLocation.PATH):
+        case.path_parameters.update({name: NAMES[name] for name in case.path_parameters})
+    if not violates(case, ParameterLocation.QUERY):
+        case.query.update(parameters(operation, world, case.query))
+    if not violates(case, ParameterLocation.HEADER):
+        headers = parameters(operation, world, case.headers)
+        case.headers.update({name: str(value) for name, value in headers.items()})
+
+
+def violates(case: Case, location: ParameterLocation) -> bool:
+    """Return whether a part of a request was generated to violate the document."""
+    meta = case.meta
+    assert meta is not None
+    return location in meta.components and meta.components[location].mode.is_negative
+
+
+def parameters(
+    operation: Operation, world: World, given: Mapping[str, Any]
+) -> Mapping[str, str | int]:
+    """Return values for those of the given parameters that have to name something that exists."""
+    if operation.name in {"fetch_link", "head_link"}:
+        known = {**world.link(), "e": NAMES["entry"], "ts": TIME}
+    else:
+        known = {name: NAMES[name] for name in ("ts", "x-reduct-entries", "x-reduct-start-ts")}
+    if "q" in given:
+        known["q"] = world.query()
+    if "x-reduct-query-id" in given:
+        known["x-reduct-query-id"] = world.io_query()
+    return {name: known[name] for name in known if name in given}
+
+
+def add_records(prepared: requests.PreparedRequest, operation: Operation) -> None:
+    """Add the record headers of a batch, which the document cannot list: one for the whole body.
+
+    Updates and removals get a second one, for a record that is missing.
+    """
+    kind = operation.name.removeprefix("io_").removesuffix("_batch")
+    if kind not in {"write", "update", "remove"}:
+        return
+    name = "x-reduct-0-{}" if operation.name.startswith("io_") else "x-reduct-time-{}"
+    first = 0 if operation.name.startswith("io_") else TIME
+    if kind == "write":
+        size = len(prepared.body or b"")
+        # Position 0 is a generated name where `x-reduct-labels` was generated.
+        label = "0" if "x-reduct-labels" in prepared.headers else "axis"
+        prepared.headers[name.format(first)] = f"{size},text/plain,{label}=x"
+    else:
+        for time_or_delta in (first, first + 1):
+            prepared.headers[name.format(time_or_delta)] = "0,,axis=y"
+
+
+def at_home(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Return settings of a replication whose destination is this machine, where nobody listens."""
+    host = settings.get("dst_host")
+    if not isinstance(host, str):
+        return dict(settings)
+    return {**settings, "dst_host": re.sub(r"(?<=://)[^/?#]*", "127.0.0.1:9", host)}

@@ -21,12 +21,14 @@ NAMES = {
     "aiter_bytes": "iter_bytes",
     "anext": "next",
     "aread": "read",
+    "AbstractAsyncContextManager": "AbstractContextManager",
     "asynccontextmanager": "contextmanager",
     "handle_async_request": "handle_request",
 }
 
 PHRASES = {
     "async": "blocking",
+    "between the tasks of one event loop": "between threads",
     "``reduct_sync`` has the same names, blocking": "``reduct_async`` has the same names, async",
 }
 

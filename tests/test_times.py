@@ -93,7 +93,7 @@ def test_integers_outside_the_range_are_refused(value: Any) -> None:
 def test_the_largest_time_of_a_record_is_one_less() -> None:
     assert MAX_RECORD_US == 2**64 - 2
     assert to_us(MAX_RECORD_US, "timestamp", most=MAX_RECORD_US) == MAX_RECORD_US
-    with pytest.raises(ValueError, match=r"^timestamp=.* 0 to 18446744073709551614 us"):
+    with pytest.raises(ValueError, match=r"^timestamp\b.* 0 to 18446744073709551614 us"):
         to_us(MAX_US, "timestamp", most=MAX_RECORD_US)
 
 
@@ -133,7 +133,7 @@ def test_fractions_are_rounded_to_the_nearest_microsecond(seconds: Fraction) -> 
     assert abs(Fraction(to_us(seconds, "start")) - seconds * 1_000_000) <= Fraction(1, 2)
 
 
-@given(st.floats(0, LAST_SECOND, width=32))
+@given(st.floats(0, 2**37, width=32))
 def test_numpy_floats_are_seconds(seconds: float) -> None:
     expected = round(Fraction(seconds) * 1_000_000)
     assert to_us(np.float32(seconds), "start") == expected
@@ -160,7 +160,7 @@ def test_the_documented_idiom_for_now() -> None:
 def test_the_last_second_is_the_last_one_in_seconds() -> None:
     assert to_us(float(LAST_SECOND), "start") == LAST_SECOND * 1_000_000
     assert to_us(float(LAST_SECOND + 1), "start") == LAST_SECOND + 1
-    assert to_us(Decimal(f"{LAST_SECOND}.5"), "start") == LAST_SECOND
+    assert to_us(Decimal(f"{LAST_SECOND}.25"), "start") == LAST_SECOND
 
 
 @pytest.mark.parametrize(
