@@ -9,19 +9,7 @@ with reduct.Client("http://127.0.0.1:8383") as client:
         print(record.time, record.labels, record.read_all())
 """
 
-from reduct_core.config import Retry
-from reduct_core.errors import (
-    ApiError,
-    AuthenticationError,
-    ConflictError,
-    NotFoundError,
-    PermissionDeniedError,
-    ProtocolError,
-    ReductError,
-    TimeoutError,
-    TransportError,
-)
-from reduct_core.models import (
+from reduct_api.models import (
     BucketFullInfo,
     BucketInfo,
     BucketList,
@@ -47,6 +35,18 @@ from reduct_core.models import (
     Token,
     TokenCreateRequest,
     TokenList,
+)
+from reduct_core.config import Retry
+from reduct_core.errors import (
+    ApiError,
+    AuthenticationError,
+    ConflictError,
+    NotFoundError,
+    PermissionDeniedError,
+    ProtocolError,
+    ReductError,
+    TimeoutError,
+    TransportError,
 )
 from reduct_core.version import __version__
 

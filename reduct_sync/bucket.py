@@ -7,7 +7,14 @@ from typing import Any
 from reduct_api.api.buckets import get_bucket, remove_bucket, rename_bucket, update_bucket
 from reduct_api.api.entries import rename_entry
 from reduct_api.api.io import io_query
-from reduct_api.models import RenameBucketRequest, RenameEntryRequest
+from reduct_api.models import (
+    BucketFullInfo,
+    BucketInfo,
+    BucketSettings,
+    EntryInfo,
+    RenameBucketRequest,
+    RenameEntryRequest,
+)
 from reduct_core import attachments as attachment_codec
 from reduct_core import labels as label_codec
 from reduct_core import links, names, reads, server, writes
@@ -16,7 +23,6 @@ from reduct_core.conditions import Condition, check_stateless, ext_conditions
 from reduct_core.errors import ReductError
 from reduct_core.headers import RecordHead
 from reduct_core.labels import LabelValue
-from reduct_core.models import BucketFullInfo, BucketInfo, BucketSettings, EntryInfo
 from reduct_core.query import Missing
 from reduct_core.sieve import make_filters
 from reduct_core.subscriptions import Start, Watch, check_interval

@@ -36,7 +36,24 @@ from reduct_api.api.tokens import (
     remove_token,
     rotate_token,
 )
-from reduct_api.models import LifecycleModeRequest, ReplicationModeRequest
+from reduct_api.models import (
+    BucketInfo,
+    BucketSettings,
+    FullTokenInfo,
+    LifecycleDetailInfo,
+    LifecycleInfo,
+    LifecycleMode,
+    LifecycleModeRequest,
+    LifecycleSettings,
+    Permissions,
+    ReplicationDetailInfo,
+    ReplicationInfo,
+    ReplicationMode,
+    ReplicationModeRequest,
+    ReplicationSettings,
+    ServerInfo,
+    Token,
+)
 from reduct_core import names, server
 from reduct_core.config import (
     CertTypes,
@@ -48,22 +65,6 @@ from reduct_core.config import (
     ssl_context,
 )
 from reduct_core.errors import ConflictError, NotFoundError, ReductError
-from reduct_core.models import (
-    BucketInfo,
-    BucketSettings,
-    FullTokenInfo,
-    LifecycleDetailInfo,
-    LifecycleInfo,
-    LifecycleMode,
-    LifecycleSettings,
-    Permissions,
-    ReplicationDetailInfo,
-    ReplicationInfo,
-    ReplicationMode,
-    ReplicationSettings,
-    ServerInfo,
-    Token,
-)
 
 from ._flavour import Transport, check_transport, make_transport, sleep
 from ._io import Io

@@ -41,9 +41,6 @@ NAMES: dict[str, Any] = {
 """The examples of parameters by name."""
 
 TIME: int = NAMES["ts"]
-NO_TIME = TIME + 1
-"""A time without a record."""
-
 BUCKET = f"/b/{NAMES['bucket']}"
 ENTRY = f"{BUCKET}/{NAMES['entry']}"
 TOKEN = f"/tokens/{NAMES['token_name']}"
@@ -244,16 +241,15 @@ def add_records(prepared: requests.PreparedRequest, operation: Operation) -> Non
     kind = operation.name.removeprefix("io_").removesuffix("_batch")
     if kind not in {"write", "update", "remove"}:
         return
-    name = "x-reduct-0-{}" if operation.name.startswith("io_") else "x-reduct-time-{}"
-    first = 0 if operation.name.startswith("io_") else TIME
+    several = operation.name.startswith("io_")
+    name, first = ("x-reduct-0-{}", 0) if several else ("x-reduct-time-{}", TIME)
+    # Position 0 is a generated name where `x-reduct-labels` was generated.
+    label = "0" if "x-reduct-labels" in prepared.headers else "axis"
     if kind == "write":
-        size = len(prepared.body or b"")
-        # Position 0 is a generated name where `x-reduct-labels` was generated.
-        label = "0" if "x-reduct-labels" in prepared.headers else "axis"
-        prepared.headers[name.format(first)] = f"{size},text/plain,{label}=x"
+        prepared.headers[name.format(first)] = f"{len(prepared.body or b'')},text/plain,{label}=x"
     else:
-        for time_or_delta in (first, first + 1):
-            prepared.headers[name.format(time_or_delta)] = "0,,axis=y"
+        for there_or_missing in (first, first + 1):
+            prepared.headers[name.format(there_or_missing)] = f"0,,{label}=y"
 
 
 def at_home(settings: Mapping[str, Any]) -> dict[str, Any]:

@@ -64,6 +64,16 @@ class Indexed:
         return 77
 
 
+class Tensor:
+    """A scalar of a library whose types are not numpy's."""
+
+    dtype = "int64"
+    shape = ()
+
+    def __index__(self) -> int:
+        return 78
+
+
 @given(st.integers(0, MAX_US))
 def test_integers_are_microseconds(us: int) -> None:
     assert to_us(us, "start") == us
@@ -72,7 +82,14 @@ def test_integers_are_microseconds(us: int) -> None:
 
 @pytest.mark.parametrize(
     ("value", "us"),
-    [(0, 0), (Named.MOMENT, 5), (Indexed(), 77), (np.int8(3), 3), (np.int64(2**62), 2**62)],
+    [
+        (0, 0),
+        (Named.MOMENT, 5),
+        (Indexed(), 77),
+        (Tensor(), 78),
+        (np.int8(3), 3),
+        (np.int64(2**62), 2**62),
+    ],
 )
 def test_whatever_has_an_index_is_microseconds(value: Any, us: int) -> None:
     found = to_us(value, "start")
@@ -280,7 +297,10 @@ def test_fold_of_a_subclass_counts() -> None:
 
 
 class NotATime(datetime):
-    """A subclass like the type of pandas.NaT."""
+    """A subclass like the type of pandas.NaT, which differs from itself."""
+
+    def __ne__(self, other: object) -> bool:
+        return True
 
     def astimezone(self, tz: tzinfo | None = None) -> Self:
         raise ValueError("NaTType does not support astimezone")

@@ -315,6 +315,50 @@ async def test_where_nothing_was_sent_even_writes_are_repeated(
     assert len(slept) == 2
 
 
+@pytest.mark.parametrize("name", ["write", "write stream", "write_batch", "write_record_batch"])
+@pytest.mark.parametrize("status", [200, 401, 403, 404, 302, 429, 500, 503, None])
+async def test_a_lost_write_is_explained_by_the_bucket(
+    flavour: Flavour, slept: list[float], name: str, status: int | None
+) -> None:
+    """A refusal that got lost under the body is found out; nothing else hides that it was lost."""
+    methods = []
+
+    def handler(request: httpx.Request) -> httpx.Response:
+        methods.append(request.method)
+        if request.method == "POST":
+            raise httpx.WriteError("Broken pipe")
+        if status is None:
+            raise httpx.ConnectError("Connection refused")
+        return httpx.Response(status)
+
+    client = flavour.client(URL, transport=httpx.MockTransport(handler))
+    with pytest.raises(ReductError) as caught:
+        await CALLS[name](client, flavour)
+    assert methods.count("POST") == 1
+    if status in (401, 403, 404):
+        assert caught.value.status_code == status
+    else:
+        assert caught.value.status_code == -1
+        assert caught.value.method == "POST"
+        assert "Broken pipe" in caught.value.message
+
+
+async def test_a_write_without_connection_is_told_as_such(
+    flavour: Flavour, slept: list[float]
+) -> None:
+    methods = []
+
+    def handler(request: httpx.Request) -> httpx.Response:
+        methods.append(request.method)
+        raise httpx.ConnectError("Connection refused")
+
+    client = flavour.client(URL, transport=httpx.MockTransport(handler))
+    with pytest.raises(TransportError, match="Cannot connect to http://reduct.test") as caught:
+        await CALLS["write"](client, flavour)
+    assert caught.value.method == "POST"
+    assert methods == ["POST"] * 3
+
+
 # --- B22 to B29 ----------------------------------------------------------------------------
 
 

@@ -104,6 +104,8 @@ async def test_wait_ready_waits(flavour: Flavour) -> None:
 
 # --- the connection breaks -----------------------------------------------------------------
 
+CHUNKED = {"content-length": "", "transfer-encoding": "chunked"}
+
 BROKEN: dict[str, Script] = {
     "reset before the head": [REQUEST, RESET],
     "closed before the head": [REQUEST],
@@ -133,10 +135,7 @@ BROKEN: dict[str, Script] = {
         b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nContent-Length: 3\r\n\r\n[]x",
     ],
     "a bad length": [REQUEST, b"HTTP/1.1 200 OK\r\nContent-Length: two\r\n\r\n[]"],
-    "a bad chunk": [
-        REQUEST,
-        answer(b"zz\r\n[]", headers={"content-length": "", "transfer-encoding": "chunked"}),
-    ],
+    "a bad chunk": [REQUEST, answer(b"zz\r\n[]", headers=CHUNKED)],
 }
 
 
@@ -153,20 +152,23 @@ async def test_broken_answers(flavour: Flavour, trouble: str) -> None:
         assert await client.list() == []
 
 
+def reply(request: Request) -> bytes:
+    """Return what a server in order answers to a listing, a write or a question for a bucket."""
+    return EMPTY_LIST if request.method == "GET" else answer()
+
+
 @pytest.mark.parametrize("trouble", BROKEN)
 @pytest.mark.parametrize("name", ["write", "write stream", "write_batch", "write_record_batch"])
 async def test_writes_are_not_repeated_on_broken_connections(
     flavour: Flavour, name: str, trouble: str
 ) -> None:
-    """The server may have stored the record; only the user can know what then is right.
-
-    A truncated body of a write's answer carries nothing, so the head alone may count.
-    """
-    with ScriptedServer(BROKEN[trouble], [REQUEST, answer()]) as server:
+    """The server may have stored the record; only the user can know what then is right."""
+    with ScriptedServer(BROKEN[trouble], [reply, reply]) as server:
         client = flavour.client(server.url)
         found = await trouble_of(CALLS[name], client, flavour)
         assert [isinstance(error, TransportError) for error in found] == [True]
-        assert server.connections == 1
+        assert found[0].method == "POST"
+        assert [request.method for request in server.requests].count("POST") <= 1
         await CALLS[name](client, flavour)
 
 
@@ -175,12 +177,12 @@ async def test_truncated_record(flavour: Flavour) -> None:
     size = 9_000_000
     script: Script = [REQUEST, answer(bytes(size - 1), headers={"x-reduct-time": "1"}, length=size)]
     with ScriptedServer(script) as server:
-        bucket = flavour.client(server.url).bucket("bucket")
         taken = 0
-        with pytest.raises(TransportError, match="lost before the answer was complete"):
-            async with bucket.read("entry") as record:
-                async for piece in record.read(1000):
-                    taken += len(piece)
+        async with flavour.client(server.url).bucket("bucket").read("entry") as record:
+            pieces = record.read(1000)
+            with pytest.raises(TransportError, match="lost before the answer was complete"):
+                while True:
+                    taken += len(await anext(pieces))
         assert taken > size / 2
 
 
@@ -199,12 +201,10 @@ async def test_truncated_batch(flavour: Flavour) -> None:
         answer(b"datad", headers=heads(3, 4), length=8),
     ]
     with ScriptedServer(script) as server:
-        bucket = flavour.client(server.url).bucket("bucket")
-        found = []
+        records = flavour.client(server.url).bucket("bucket").query("entry")
+        assert [(await anext(records)).timestamp for _ in range(2)] == [1, 2]
         with pytest.raises(TransportError, match="lost before the answer was complete"):
-            async for record in bucket.query("entry"):
-                found.append(record.timestamp)
-        assert found == [1, 2]
+            await anext(records)
 
 
 # --- timeouts: each names itself and its seconds -------------------------------------------
@@ -266,7 +266,11 @@ async def test_write_timeout(flavour: Flavour) -> None:
 async def test_pool_timeout(flavour: Flavour) -> None:
     """All connections are in use: the record is streamed, and holds its own."""
     size = 9_000_000
-    script: Script = [REQUEST, answer(bytes(1000), headers={"x-reduct-time": "1"}, length=size), HOLD]
+    script: Script = [
+        REQUEST,
+        answer(bytes(1000), headers={"x-reduct-time": "1"}, length=size),
+        HOLD,
+    ]
     with ScriptedServer(script) as server:
         client = flavour.client(
             server.url,
@@ -317,12 +321,7 @@ STARTED = answer(b'{"id": 7}')
 FRAMINGS: dict[str, Script] = {
     "length": [answer(b"data", headers=RECORDS)],
     "one byte at a time": list(drip(answer(b"data", headers=RECORDS))),
-    "chunked": [
-        answer(
-            chunked(b"d", b"at", b"a"),
-            headers={**RECORDS, "content-length": "", "transfer-encoding": "chunked"},
-        )
-    ],
+    "chunked": [answer(chunked(b"d", b"at", b"a"), headers={**RECORDS, **CHUNKED})],
     "until close": [answer(b"data", headers={**RECORDS, "content-length": ""}), FINISH],
     "after 100": [b"HTTP/1.1 100 Continue\r\n\r\n", answer(b"data", headers=RECORDS)],
     "after 103": [b"HTTP/1.1 103 Hints\r\nLink: x\r\n\r\n", answer(b"data", headers=RECORDS)],
@@ -544,14 +543,13 @@ async def test_early_answers_while_a_body_is_sent(
 @pytest.mark.parametrize("status", EARLY)
 async def test_early_answers_before_a_reset(flavour: Flavour, status: int) -> None:
     """A reset may overtake the answer: then the connection was lost. Never a second attempt."""
-    script: Script = [HEAD, EARLY[status], RESET]
-    with ScriptedServer(script, [REQUEST, EMPTY_LIST]) as server:
+    with ScriptedServer([HEAD, EARLY[status], RESET], [reply, reply]) as server:
         client = flavour.client(server.url)
         with pytest.raises(ReductError) as caught:
             await client.bucket("b").write("entry", bytes(32_000_000))
         assert caught.value.status_code in (status, -1)
         assert await client.list() == []
-        assert [request.method for request in server.requests] == ["POST", "GET"]
+        assert [request.method for request in server.requests].count("POST") == 1
 
 
 async def test_stale_connections_are_replaced(flavour: Flavour) -> None:
@@ -570,10 +568,6 @@ async def test_stale_connections_are_replaced(flavour: Flavour) -> None:
 
 async def test_a_connection_is_kept_without_a_with_block(flavour: Flavour) -> None:
     """B24: reduct-py opens one per call."""
-
-    def reply(request: Request) -> bytes:
-        return EMPTY_LIST if request.method == "GET" else answer()
-
     with ScriptedServer([reply] * 20) as server:
         client = flavour.client(server.url)
         for _ in range(10):
