@@ -95,7 +95,8 @@ def _numpy_kind(value: Any) -> str:
     dtype = getattr(value, "dtype", None)
     if dtype is None:
         return ""
-    return str(dtype.kind) if getattr(value, "shape", None) == () else "?"
+    kind = getattr(dtype, "kind", "")
+    return str(kind) if getattr(value, "shape", None) == () else "?"
 
 
 def _from_datetime(value: datetime, name: str) -> int:
@@ -106,7 +107,14 @@ def _from_datetime(value: datetime, name: str) -> int:
         day = (value.year, value.month, value.day)
         clock = (value.hour, value.minute, value.second, value.microsecond)
         value = datetime(*day, *clock, fold=value.fold)
-    return (value.astimezone(UTC) - _EPOCH) // _US
+    return _since_epoch(value, name)
+
+
+def _since_epoch(moment: datetime, name: str) -> int:
+    try:
+        return (moment.astimezone(UTC) - _EPOCH) // _US
+    except ValueError as exc:
+        raise ValueError(f"{name} is outside the supported times: {exc}") from exc
 
 
 def _from_text(text: str, name: str) -> int:
@@ -116,7 +124,7 @@ def _from_text(text: str, name: str) -> int:
         raise ValueError(
             f"{name}={text!r} is not ISO 8601 text; e.g. '2026-01-31T12:00:00Z'"
         ) from None
-    return (moment.astimezone(UTC) - _EPOCH) // _US
+    return _since_epoch(moment, name)
 
 
 def _from_seconds(value: Any, name: str) -> int:
@@ -157,4 +165,6 @@ def to_datetime(us: int) -> datetime:
 
 def to_local_datetime(us: int) -> datetime:
     """Return the naive local datetime of `us` microseconds, exactly; see `to_datetime`."""
-    return to_datetime(us).astimezone().replace(tzinfo=None)
+    to_datetime(us)
+    # Only this tells by `fold` which of two equal hours in autumn is meant.
+    return datetime.fromtimestamp(us // 1_000_000).replace(microsecond=us % 1_000_000)

@@ -223,7 +223,15 @@ def in_doubt(call: Call, found: Errors, seconds: float) -> Sequence[RecordKey]:
 
 def was_cut_off(call: Call, error: ReductError) -> bool:
     """Tell whether the connection was lost under a body: the server refuses early by closing it."""
-    return call.spec.content is not None and type(error) is errors.TransportError
+    lost = isinstance(
+        error.__cause__, (httpx.ReadError, httpx.WriteError, httpx.RemoteProtocolError)
+    )
+    return call.spec.content is not None and lost
+
+
+def refusal(error: ReductError) -> ReductError | None:
+    """Return the error of the bucket's probe, if it explains a lost write."""
+    return error if error.status_code in (401, 403, 404) else None
 
 
 def not_verified(key: RecordKey, seconds: float, error: ReductError) -> ReductError:

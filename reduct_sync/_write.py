@@ -45,10 +45,8 @@ def _exchange(io: Io, call: Call) -> Errors:
     except ApiError as error:
         return call.failure(error)
     except TransportError as error:
-        if writes.was_cut_off(call, error):
-            # The server answers 401 and 404 before it has read the body, which may be lost.
-            io.complete(call.bucket_probe())
-        raise
+        refusal = _refusal(io, call) if writes.was_cut_off(call, error) else None
+        raise refusal or error from error.__cause__
     seconds = time.monotonic() - began
     found = call.outcome(response)
     for key in writes.in_doubt(call, found, seconds):
@@ -57,3 +55,12 @@ def _exchange(io: Io, call: Call) -> Errors:
         except ApiError as error:
             found[key] = writes.not_verified(key, seconds, error)
     return found
+
+
+def _refusal(io: Io, call: Call) -> ReductError | None:
+    """Return why a write was cut off: early answers may be lost together with the connection."""
+    try:
+        io.complete(call.bucket_probe())
+    except ReductError as error:
+        return writes.refusal(error)
+    return None

@@ -227,11 +227,18 @@ URL = "http://reduct.test"
 
 @frozen
 class Answer:
-    """What a server answers, framed or not: nothing is corrected or completed."""
+    """What a server answers, framed or not: nothing is corrected or completed.
+
+    Headers are sent as UTF-8; other bytes are written as surrogates (``surrogateescape``).
+    """
 
     status: int = 200
     headers: Sequence[tuple[str, str]] = ()
     body: bytes = b""
+
+
+def _encode(text: str) -> bytes:
+    return text.encode("utf-8", "surrogateescape")
 
 
 class Answers:
@@ -251,9 +258,8 @@ class Answers:
         answer = self._answers[min(len(self.requests), len(self._answers) - 1)]
         self.requests.append(request)
         assert len(self.requests) <= self.most, "an endless loop"
-        return httpx.Response(
-            answer.status, headers=list(answer.headers), stream=httpx.ByteStream(answer.body)
-        )
+        raw = [tuple(_encode(text) for text in pair) for pair in answer.headers]
+        return httpx.Response(answer.status, headers=raw, stream=httpx.ByteStream(answer.body))
 
 
 async def trouble_of(call: Call, client: Client, flavour: Flavour) -> list[ReductError]:

@@ -281,3 +281,99 @@ FATAL: tuple[Callable[[Request], bool], ...] = (
 def stopped_by(request: Request) -> str | None:
     """Return the name of the function that stops a request, or None if it may be sent."""
     return next((fatal.__name__ for fatal in FATAL if fatal(request)), None)
+
+
+# --- Where server and document differ -------------------------------------------------------------
+
+ACCEPTED = "Schema-violating request accepted"
+"""What schemathesis calls a success of a request that the document rules out."""
+
+BUCKET_NAME = re.compile(r"[$]?[A-Za-z0-9_-]+")
+ENTRY_NAME = re.compile(r"([A-Za-z0-9_-]+/)*([A-Za-z0-9_-]+|[$]meta)")
+
+
+class Mismatch(NamedTuple):
+    """A difference that stays, because no document could express what the server does.
+
+    Attributes:
+        operations: where it shows; empty means that it may show anywhere.
+        title: what schemathesis calls it.
+        applies: whether it explains the answer to a request, given with its status.
+        reason: why it stays.
+    """
+
+    operations: frozenset[str]
+    title: str
+    applies: Callable[[Request, int], bool]
+    reason: str
+
+
+def is_error(request: Request, status: int) -> bool:
+    return status >= 400
+
+
+def renames_to_nothing(request: Request, status: int) -> bool:
+    return json.loads(request.body).get("new_name") == ""
+
+
+def announces_no_size(request: Request, status: int) -> bool:
+    size = request.headers.get("x-reduct-content-length", "0")
+    sent = "content-length" in request.headers
+    return sent and not (size.isdecimal() and size.isascii() and int(size) < 2**64)
+
+
+def has_no_content(request: Request, status: int) -> bool:
+    return not request.body
+
+
+def names_are_invalid(request: Request, status: int) -> bool:
+    batch = V1_PATH.fullmatch(request.path) or V2_PATH.fullmatch(request.path)
+    assert batch is not None
+    invalid_entry = request.path.startswith("/b/") and not ENTRY_NAME.fullmatch(batch[2])
+    return invalid_entry or not BUCKET_NAME.fullmatch(batch[1])
+
+
+def adds_a_header(request: Request, status: int) -> bool:
+    return "x-schemathesis-unknown-property" in request.headers
+
+
+MISMATCHES = (
+    Mismatch(
+        frozenset(),
+        "JSON deserialization error",
+        is_error,
+        "The server does not escape the message of an error, so the body may be no JSON. The"
+        " document says so, and names the header that holds the message.",
+    ),
+    Mismatch(
+        frozenset({"rename_bucket"}),
+        "Server error",
+        renames_to_nothing,
+        "The document rules out an empty name; the server tries to rename the folder and fails.",
+    ),
+    Mismatch(
+        frozenset({"write_record"}),
+        ACCEPTED,
+        announces_no_size,
+        "`x-reduct-content-length` is not looked at where `Content-Length` is there.",
+    ),
+    Mismatch(
+        frozenset({"write_record", "write_batch", "io_write"}),
+        ACCEPTED,
+        has_no_content,
+        "HTTP does not tell a missing body from an empty one, which is a record of size 0.",
+    ),
+    Mismatch(
+        frozenset({"write_batch", "io_write"}),
+        ACCEPTED,
+        names_are_invalid,
+        "Batch writes answer 200 whatever fails; the headers of the answer say what did.",
+    ),
+    Mismatch(
+        frozenset({"io_update", "io_remove"}),
+        ACCEPTED,
+        adds_a_header,
+        "Headers that the document does not name are ignored, as everywhere in HTTP.",
+    ),
+)
+"""All differences between openapi.yaml and the server; the runs fail on any other."""

@@ -1,27 +1,27 @@
-"""Sends generated requests for one operation to a real server, and judges the answers.
+"""Sends generated requests for one operation to a real server of its own, and judges the answers.
 
-Settings: all examples of openapi.yaml; every case of schemathesis' coverage phase, which tries
-each limit, type and required part of the document from both sides; and a bounded number of random
-cases. All of it is derived from the document alone, without a seed, so two runs send the same.
+Requests come from the document alone: all its examples; every case of schemathesis' coverage
+phase, which tries each limit, type and required part from both sides; and a bounded number of
+random cases. There is no seed and no database, so two runs send the same.
 """
 
 import collections
 import dataclasses
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import hypothesis
 import requests
-import schemathesis
-from schemathesis import Case, CheckContext, Response
-from schemathesis.checks import not_a_server_error
-from schemathesis.core.failures import Failure, FailureGroup
-from schemathesis.core.transport import SCHEMATHESIS_TEST_CASE_HEADER
+from schemathesis import Case, CheckContext, Config, GenerationMode, Response, openapi
+from schemathesis.checks import CheckFunction, not_a_server_error
+from schemathesis.core import SCHEMATHESIS_TEST_CASE_HEADER
+from schemathesis.core.failures import FailureGroup
 from schemathesis.generation.hypothesis.builder import (
     HypothesisTestConfig,
     HypothesisTestMode,
     create_test,
 )
+from schemathesis.generation.meta import TestPhase
 from schemathesis.specs.openapi.checks import (
     content_type_conformance,
     negative_data_rejection,
@@ -29,3 +29,249 @@ from schemathesis.specs.openapi.checks import (
     response_schema_conformance,
     status_code_conformance,
 )
+
+from tests.contract_hooks import MISMATCHES, Mismatch, Request, stopped_by
+from tests.contract_world import (
+    REQUEST_SECONDS,
+    World,
+    add_records,
+    at_home,
+    lead,
+    preparation,
+    violates,
+)
+from tests.document import Operation, document, operations
+from tests.real_server import RealServer
+
+VERSION = "1.21"
+"""What the tested server calls its API."""
+
+LAST_REQUESTS = 5
+"""How many requests a message shows when the server process is gone."""
+
+SHOWN_FAILURES = 10
+"""How many failures of one operation a message shows."""
+
+CONFIG = {
+    # The token comes from the runs below, and other methods than the document's are not its matter.
+    "generation": {"with-security-parameters": False},
+    "phases": {"coverage": {"unexpected-methods": []}},
+}
+
+
+def error_conformance(ctx: CheckContext, response: Response, case: Case) -> None:
+    """The body of an error is its header, put into JSON without escapes."""
+    header = response.headers.get("x-reduct-error")
+    if response.status_code < 400 or header is None or case.method == "HEAD":
+        return
+    message = header[0].encode("latin-1").decode().replace('"', "'")
+    body = response.content.decode()
+    assert body.startswith('{"detail": "'), body
+    assert message == "Unparsable message" or body == f'{{"detail": "{message}"}}', body
+
+
+def common_headers_conformance(ctx: CheckContext, response: Response, case: Case) -> None:
+    """Each answer names the server and the version of its API."""
+    assert response.headers["server"][0].startswith(f"ReductStore {VERSION}."), response.headers
+    assert response.headers["x-reduct-api"] == [VERSION], response.headers
+
+
+CHECKS: list[CheckFunction] = [
+    not_a_server_error,
+    status_code_conformance,
+    content_type_conformance,
+    response_headers_conformance,
+    response_schema_conformance,
+    negative_data_rejection,
+    error_conformance,
+    common_headers_conformance,
+]
+
+
+@dataclasses.dataclass(frozen=True)
+class Plan:
+    """What a run does.
+
+    Attributes:
+        loaded: the document.
+        token: the server's full-access token; None switches authentication off.
+        phases: where requests come from.
+        random_cases: how many of them are random.
+        stop: names what keeps a request from being sent.
+        mismatches: failures that are expected.
+    """
+
+    loaded: dict[str, Any] = dataclasses.field(default_factory=document)
+    token: str | None = None
+    phases: tuple[HypothesisTestMode, ...] = tuple(HypothesisTestMode)
+    random_cases: int = 40
+    stop: Callable[[Request], str | None] = stopped_by
+    mismatches: tuple[Mismatch, ...] = MISMATCHES
+
+
+class Report:
+    """What came of one operation.
+
+    Attributes:
+        statuses: how many requests were answered with each status.
+        stopped: how many requests were kept back, by the reason.
+        failures: what is wrong with the answers, each with its request.
+        used: the expected failures that occurred.
+    """
+
+    def __init__(self) -> None:
+        self.statuses: collections.Counter[int] = collections.Counter()
+        self.stopped: collections.Counter[str] = collections.Counter()
+        self.failures: list[str] = []
+        self.used: set[Mismatch] = set()
+        self.last: collections.deque[str] = collections.deque(maxlen=LAST_REQUESTS)
+
+    @property
+    def reached(self) -> bool:
+        """Whether any request succeeded."""
+        return any(200 <= status < 300 for status in self.statuses)
+
+    def complaint(self) -> str:
+        """Return the failures as text, empty if there are none."""
+        more = len(self.failures) - SHOWN_FAILURES
+        shown = self.failures[:SHOWN_FAILURES] + ([f"and {more} more"] if more > 0 else [])
+        return "\n\n".join(shown)
+
+
+class ServerGone(Exception):
+    """The server process ended."""
+
+
+class Run:
+    """One operation on one server."""
+
+    def __init__(self, plan: Plan, operation: Operation, server: RealServer) -> None:
+        self.plan = plan
+        self.operation = operation
+        self.server = server
+        self.world = World(server)
+        self.report = Report()
+
+    def send_all(self) -> None:
+        """Send each case after making its state; ends early with a failure if the server does."""
+        prepare = preparation(self.operation)
+        try:
+            for number, case in enumerate(self.cases()):
+                prepare(self.world)
+                # Every third random request goes where chance leads it.
+                self.send(case, led=phase(case) != TestPhase.FUZZING or number % 3 != 0)
+        except ServerGone:
+            requests_text = "\n".join(self.report.last)
+            self.report.failures.append(f"the server process is gone after\n{requests_text}")
+
+    def cases(self) -> list[Case]:
+        """Return the generated requests."""
+        cases: list[Case] = []
+
+        def collect(case: Case) -> None:
+            cases.append(case)
+
+        schema = openapi.from_dict(self.plan.loaded, config=Config.from_dict(CONFIG))
+        # What `schema.parametrize()` makes of an operation.
+        config = HypothesisTestConfig(
+            project=schema.config, modes=list(self.plan.phases), settings=self.settings()
+        )
+        found = schema[self.operation.path][self.operation.method]
+        create_test(operation=found, test_func=collect, config=config)()
+        return cases
+
+    def settings(self) -> hypothesis.settings:
+        return hypothesis.settings(
+            max_examples=self.plan.random_cases,
+            derandomize=True,
+            database=None,
+            deadline=None,
+            phases=[hypothesis.Phase.explicit, hypothesis.Phase.generate],
+            suppress_health_check=list(hypothesis.HealthCheck),
+        )
+
+    def send(self, case: Case, *, led: bool, headers: dict[str, str] | None = None) -> None:
+        """Send a request unless it has to be kept back, and judge the answer."""
+        prepared = self.prepared(case, led, headers)
+        request = Request.of(prepared)
+        if reason := self.plan.stop(request):
+            self.report.stopped[reason] += 1
+            return
+        self.report.last.append(shown(prepared))
+        try:
+            response = self.exchange(prepared)
+        except requests.RequestException as error:
+            self.report.failures.append(f"no answer: {error}\n{shown(prepared)}")
+            return
+        finally:
+            if not self.server.alive():
+                raise ServerGone
+        self.report.statuses[response.status_code] += 1
+        self.judge(case, request, response)
+
+    def prepared(
+        self, case: Case, led: bool, headers: dict[str, str] | None
+    ) -> requests.PreparedRequest:
+        """Return what goes on the wire."""
+        if led:
+            lead(case, self.operation, self.world)
+        if isinstance(case.body, dict):
+            case.body = at_home(case.body)
+        credentials = self.world.authorization() if headers is None else headers
+        parts = case.as_transport_kwargs(base_url=self.world.url, headers=credentials)
+        prepared = requests.Request(**parts).prepare()
+        # A random number.
+        del prepared.headers[SCHEMATHESIS_TEST_CASE_HEADER]
+        if led:
+            add_records(prepared, self.operation)
+        return prepared
+
+    def exchange(self, prepared: requests.PreparedRequest) -> requests.Response:
+        """Return the answer; on a connection of its own, since the server may have closed others.
+
+        It does so after an answer that it sent before it read the whole body.
+        """
+        with requests.Session() as session:
+            return session.send(prepared, timeout=REQUEST_SECONDS, allow_redirects=False)
+
+    def judge(self, case: Case, request: Request, response: requests.Response) -> None:
+        """Note what is wrong with an answer, unless it is expected."""
+        try:
+            case.validate_response(response, checks=CHECKS)
+        except FailureGroup as group:
+            for failure in group.exceptions:
+                if not self.expected(failure.title, request, response.status_code):
+                    answer = f"{response.status_code} {dict(response.headers)} {response.text[:300]}"
+                    self.report.failures.append(
+                        f"{failure.title}: {failure.message}\n{shown(response.request)}\n{answer}"
+                    )
+
+    def expected(self, title: str, request: Request, status: int) -> bool:
+        """Return whether the table has a row for a failure, and note its use."""
+        for row in self.plan.mismatches:
+            here = not row.operations or self.operation.name in row.operations
+            if here and row.title == title and row.applies(request, status):
+                self.report.used.add(row)
+                return True
+        return False
+
+
+def phase(case: Case) -> TestPhase:
+    """Return where a case comes from."""
+    assert case.meta is not None
+    return case.meta.phase.name
+
+
+def shown(prepared: requests.PreparedRequest) -> str:
+    """Return a request as text."""
+    body = prepared.body or b""
+    return f"{prepared.method} {prepared.url}\n{dict(prepared.headers)}\n{body[:500]!r}"
+
+
+def run(name: str, plan: Plan) -> Report:
+    """Send the requests of a plan for the operation of this name, to a fresh server."""
+    (operation,) = (found for found in operations(plan.loaded) if found.name == name)
+    with RealServer(token=plan.token) as server:
+        running = Run(plan, operation, server)
+        running.send_all()
+    return running.report

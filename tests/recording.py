@@ -32,7 +32,7 @@ Hook: TypeAlias = Callable[[httpx.Request], Coroutine[Any, Any, httpx.Response |
 Closing: TypeAlias = Callable[[httpx.Request], Coroutine[Any, Any, None]]
 """Runs in the event loop before the answer to a request is closed."""
 
-HANG_SECONDS = 60.0
+HANG_SECONDS = 20.0
 """Against hangs only."""
 
 CLASHES = frozenset({("write", "write"), ("remove", "write"), ("remove", "update")})

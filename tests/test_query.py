@@ -216,7 +216,7 @@ async def test_missing_is_checked(bucket: Bucket) -> None:
 @pytest.mark.parametrize("entries", ["entry", ["a", "b"], "*"])
 async def test_a_missing_bucket(client: Client, entries: str | list[str]) -> None:
     for missing in ("ignore", "raise"):
-        with pytest.raises(NotFoundError, match="bucket 'no-such'|Bucket 'no-such'"):
+        with pytest.raises(NotFoundError, match="(?i)bucket 'no-such'"):
             await contents(client.bucket("no-such").query(entries, missing=missing))
 
 
@@ -269,7 +269,7 @@ async def test_records_may_be_read_after_the_loop(bucket: Bucket, flavour: Flavo
     kept: list[Record] = [record async for record in bucket.query("entry")]
     for n in (199, 0, 84, 85, 199):
         assert await kept[n].read_all() == f"entry@{n}".encode()
-        assert [piece async for piece in kept[n].read(4)][0] == b"entr"
+        assert await anext(kept[n].read(4)) == b"entr"
 
 
 async def test_head_gives_metadata_alone(
@@ -373,7 +373,7 @@ async def test_what_is_not_sent(
     assert recorder.sent == []
 
 
-@pytest.mark.parametrize("ttl", [1, 1.5, np.int64(2), np.float32(2.5), 3600])
+@pytest.mark.parametrize("ttl", [1, 1.5, np.float64(2.5), 3600])
 async def test_ttl(bucket: Bucket, ttl: Any) -> None:
     await write_all(bucket, "entry", 1)
     assert await times(bucket.query("entry", ttl=ttl)) == [1]
@@ -420,7 +420,7 @@ async def test_two_queries_side_by_side(bucket: Bucket, flavour: Flavour) -> Non
 
 async def test_a_query_may_be_left(bucket: Bucket, flavour: Flavour) -> None:
     await fill(bucket, flavour, *(("entry", n) for n in range(100)))
-    for _ in range(30):
+    for _ in range(10):
         async for record in bucket.query("entry"):
             assert record.timestamp == 0
             break

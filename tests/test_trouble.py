@@ -353,7 +353,7 @@ async def test_a_write_without_connection_is_told_as_such(
         raise httpx.ConnectError("Connection refused")
 
     client = flavour.client(URL, transport=httpx.MockTransport(handler))
-    with pytest.raises(TransportError, match="Cannot connect to http://reduct.test") as caught:
+    with pytest.raises(TransportError, match=r"Cannot connect to http://reduct\.test") as caught:
         await CALLS["write"](client, flavour)
     assert caught.value.method == "POST"
     assert methods == ["POST"] * 3
