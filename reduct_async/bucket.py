@@ -261,6 +261,10 @@ class Bucket:
         later under a pattern. Costs one small request for each idle `poll_interval`. Needs
         read permission.
 
+        Records of one entry come in the order of time, but one that is written completely only
+        after newer ones comes after them. It may be missed if it takes more than 60 s longer,
+        or if records are removed meanwhile; `overlap` finds it.
+
         Args:
             entries: name of an entry, a pattern, or several of them; they need not exist yet.
             start: first time, included; None is the first record, "now" the moment of this

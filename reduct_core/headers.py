@@ -26,6 +26,7 @@ LAST = "x-reduct-last"
 QUERY_ID = "x-reduct-query-id"
 SINGLE_LABEL = "x-reduct-label-"
 
+_DIGITS = re.compile(r"[0-9]{1,20}")
 _V2_RECORD = re.compile(r"x-reduct-([0-9]+)-([0-9]+)")
 _V2_ERROR = re.compile(r"x-reduct-error-([0-9]+)-([0-9]+)")
 
@@ -65,9 +66,9 @@ def single_head(headers: Mapping[str, str], entry: str) -> RecordHead:
         if name.startswith(SINGLE_LABEL)
     }
     return RecordHead(
-        timestamp=int(headers["x-reduct-time"]),
+        timestamp=_number(headers["x-reduct-time"]),
         entry=entry,
-        size=int(headers["content-length"]),
+        size=_number(headers["content-length"]),
         content_type=headers.get("content-type", DEFAULT_CONTENT_TYPE),
         **_sorted_out(labels),
     )
@@ -91,7 +92,7 @@ def parse_v1(headers: RawHeaders, entry: str) -> Answer:
     for name, value in headers:
         name = name.lower()
         if name.startswith(V1_RECORD):
-            heads.append(_parse_v1_record(int(name[len(V1_RECORD) :]), value, entry))
+            heads.append(_parse_v1_record(_number(name[len(V1_RECORD) :]), value, entry))
         elif name == LAST:
             last = value == "true"
     heads.sort(key=lambda head: head.timestamp)
@@ -100,21 +101,34 @@ def parse_v1(headers: RawHeaders, entry: str) -> Answer:
 
 def _parse_v1_record(timestamp: int, value: str, entry: str) -> RecordHead:
     size, _, rest = value.partition(",")
-    kind, _, labels = rest.partition(",")
+    kind, labels = _kind_and_labels(rest, _V1_LABELS)
     return RecordHead(
         timestamp=timestamp,
         entry=entry,
-        size=_size(size),
-        content_type=kind.strip() or DEFAULT_CONTENT_TYPE,
+        size=_number(size.strip()),
+        content_type=kind or DEFAULT_CONTENT_TYPE,
         **_sorted_out(dict(parse_pairs(labels, indexed=False))),
     )
 
 
-def _size(text: str) -> int:
-    size = int(text)
-    if size < 0:
-        raise ValueError(f"negative size {size}")
-    return size
+# The server writes a content type as it was stored, perhaps with commas; labels begin where a
+# name, in v2 an index, and "=" follow.
+_V1_LABELS = re.compile(r',(?=\s*[^\s,="]+\s*=)')
+_V2_LABELS = re.compile(r",(?=\s*[0-9]+\s*=)")
+
+
+def _kind_and_labels(text: str, labels: re.Pattern[str]) -> tuple[str, str]:
+    match = labels.search(text)
+    if match is None:
+        return text.strip().removesuffix(","), ""
+    return text[: match.start()].strip(), text[match.end() :]
+
+
+def _number(text: str) -> int:
+    """Return a number that is written with ASCII digits alone; ValueError for any other."""
+    if not _DIGITS.fullmatch(text):
+        raise ValueError(f"{text[:40]!r} is not a number")
+    return int(text)
 
 
 def parse_v2(headers: RawHeaders) -> Answer:
@@ -132,7 +146,7 @@ def parse_v2(headers: RawHeaders) -> Answer:
             records.append((int(match[1]), int(match[2]), value))
         else:
             plain[name] = value
-    start = int(plain[START])
+    start = _number(plain[START])
     entries = _decode_list(plain[ENTRIES])
     names = _decode_list(plain.get(LABELS, ""))
     previous: dict[str, RecordHead] = {}
@@ -151,7 +165,7 @@ def _parse_v2_record(
     size, comma, rest = value.partition(",")
     if not comma and previous is None:
         raise ValueError("the first record of an entry has no content type")
-    kind, _, changes = rest.partition(",")
+    kind, changes = _kind_and_labels(rest, _V2_LABELS)
     labels = dict(previous.labels) if previous else {}
     for key, text in parse_pairs(changes, indexed=True):
         name = names[int(key)] if key.isdigit() and names else key
@@ -162,8 +176,8 @@ def _parse_v2_record(
     return RecordHead(
         timestamp=0,
         entry=entry,
-        size=_size(size),
-        content_type=kind.strip() or (previous.content_type if previous else DEFAULT_CONTENT_TYPE),
+        size=_number(size.strip()),
+        content_type=kind or (previous.content_type if previous else DEFAULT_CONTENT_TYPE),
         **_sorted_out(labels),
     )
 
@@ -176,7 +190,7 @@ def _decode_list(text: str) -> list[str]:
 def v1_errors(headers: RawHeaders) -> dict[int, ReductError]:
     """Return the per-record errors of a v1 answer by timestamp."""
     return {
-        int(name[len(V1_ERROR) :]): ReductError.from_header(value)
+        _number(name[len(V1_ERROR) :]): ReductError.from_header(value)
         for name, value in headers
         if name.lower().startswith(V1_ERROR)
     }
@@ -191,7 +205,7 @@ def v2_errors(headers: RawHeaders) -> dict[tuple[str, int], ReductError]:
         match = _V2_ERROR.fullmatch(name)
         if match:
             entry = _decode_list(plain[ENTRIES])[int(match[1])]
-            errors[entry, int(plain[START]) + int(match[2])] = ReductError.from_header(value)
+            errors[entry, _number(plain[START]) + int(match[2])] = ReductError.from_header(value)
     return errors
 
 

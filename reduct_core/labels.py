@@ -7,7 +7,6 @@ header in batches, where a value is quoted only if it holds a comma and nothing 
 
 import re
 from collections.abc import Mapping, Sequence
-from itertools import permutations
 from typing import Any, TypeAlias
 
 LabelValue: TypeAlias = str | bool | int | float | Any
@@ -166,13 +165,18 @@ def _check_together(labels: Mapping[str, str | None]) -> None:
 def _readable(labels: Mapping[str, str]) -> bool:
     """Tell whether both batch protocols hand these labels out so that they can be read.
 
-    The server puts them in no order, so every value is tried before every other one. What
-    matters is whether a quoted value ends where it should, so pairs are enough.
+    A value with a comma must end by its own text, whatever follows. One that begins with a
+    quote and has no comma is read up to the next comma, unless a later value closes the quote;
+    the server puts labels in no order, so every other one may be later.
     """
-    values = list(labels.items())
-    pairs = [dict([one]) for one in values]
-    pairs += [dict([one, other]) for one, other in permutations(values, 2) if '"' in one[1]]
-    return all(_reads_back(pair) for pair in pairs)
+    for one in labels.items():
+        if '"' not in one[1]:
+            continue
+        others = labels.items() if one[1].startswith('"') and "," not in one[1] else ()
+        followed = [(f"{one[0]}_", "x"), *(other for other in others if other != one)]
+        if not all(_reads_back(dict([one, other])) for other in followed):
+            return False
+    return True
 
 
 def _reads_back(labels: Mapping[str, str]) -> bool:

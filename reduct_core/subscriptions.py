@@ -32,6 +32,9 @@ FIRST_PAUSE = 0.05
 LONGEST_PAUSE = 60.0
 """Seconds between two searches of one gap: doubled from the first to the longest."""
 
+DOUBT_SECONDS = 5.0
+"""How long gaps are searched after a removal, when the number of records tells nothing."""
+
 GAP_SECONDS = 60.0
 """How long a gap is searched. Uploads that were broken off stay counted for ever."""
 
@@ -86,6 +89,8 @@ class _Position:
     """How many of them are kept at most."""
     since: float | None = None
     """When the present gap was first seen, in monotonic seconds."""
+    trusted_at: float = 0.0
+    """From when on, in monotonic seconds, the number of records tells of gaps."""
     pause: float = 0.0
     due_at: float = 0.0
 
@@ -204,17 +209,20 @@ class Watch:
         if look.snapshot is None:
             return position.forget(position.cursor)
         position.snapshot = look.snapshot
-        # Nobody knows how many records lie before the floor, so the first look is searched
-        # once, and the number counts from there.
-        first, position.accounted = (
-            position.accounted is None,
-            look.snapshot.count if position.accounted is None else position.accounted,
-        )
         unfinished = look.snapshot.newest >= position.cursor
-        complete = not first and position.accounted >= look.snapshot.count
+        count = look.snapshot.count
+        first = position.accounted is None
+        if position.accounted is None:
+            # Records may lie before the floor: the gap is searched once, and counted from here.
+            position.accounted = count - unfinished
+        elif position.accounted > count:
+            # After removals the number tells nothing of what came at the same time.
+            position.accounted = count
+            position.trusted_at = now + DOUBT_SECONDS if look.ahead else now
+        complete = position.accounted == count and now >= position.trusted_at and not first
         given_up = position.since is not None and now - position.since > GAP_SECONDS
         if complete or given_up:
-            position.accounted = look.snapshot.count
+            position.accounted = count
             position.forget(max(position.floor, position.cursor - self._overlap))
             position.since = None
         if complete and not unfinished:

@@ -273,8 +273,8 @@ def write_calls(bucket: str, records: Sequence[tuple[str, Item]]) -> list[Call]:
     heads.sort(key=lambda pair: (pair[0].entry, pair[0].timestamp))
     for head, _ in heads:
         names.new_entry(head.entry)
-    alone = [p for p in heads if label_codec.needs_own_call(p[0].labels)]
-    rest = [p for p in heads if not label_codec.needs_own_call(p[0].labels)]
+    alone = [pair for pair in heads if _goes_alone(pair[0])]
+    rest = [pair for pair in heads if not _goes_alone(pair[0])]
     calls = [write_call(bucket, head, data, per_record=True) for head, data in alone]
     several = len({head.entry for head, _ in rest}) > 1
     by_v2 = [pair for pair in rest if several and all(pair[0].labels.values())]
@@ -283,6 +283,15 @@ def write_calls(bucket: str, records: Sequence[tuple[str, Item]]) -> list[Call]:
     for group in _by_entry(by_v1):
         calls += [_v1_write(bucket, part) for part in _split(group, _written_size)]
     return calls
+
+
+def _goes_alone(head: RecordHead) -> bool:
+    """Tell whether a record must not share a request.
+
+    An attachment removes the earlier one of its key, which corrupts what is written at the
+    same time.
+    """
+    return names.is_meta(head.entry) or label_codec.needs_own_call(head.labels)
 
 
 Pair: TypeAlias = tuple[RecordHead, bytes]

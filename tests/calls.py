@@ -8,8 +8,13 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequenc
 from typing import Any, TypeAlias
 
 import httpx
+import pytest
 from attrs import frozen
 
+import reduct_async._io
+import reduct_async._query
+import reduct_sync._io
+import reduct_sync._query
 from reduct_async import (
     BucketSettings,
     Client,
@@ -258,8 +263,22 @@ class Answers:
         answer = self._answers[min(len(self.requests), len(self._answers) - 1)]
         self.requests.append(request)
         assert len(self.requests) <= self.most, "an endless loop"
-        raw = [tuple(_encode(text) for text in pair) for pair in answer.headers]
+        raw = [(_encode(name), _encode(value)) for name, value in answer.headers]
         return httpx.Response(answer.status, headers=raw, stream=httpx.ByteStream(answer.body))
+
+
+def no_sleep(monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    """Let clients note the seconds they would wait, in the list returned, instead of waiting."""
+    pauses: list[float] = []
+
+    async def sleep(seconds: float) -> None:
+        pauses.append(seconds)
+
+    for module in (reduct_async._io, reduct_async._query):
+        monkeypatch.setattr(module, "sleep", sleep)
+    for module in (reduct_sync._io, reduct_sync._query):
+        monkeypatch.setattr(module, "sleep", pauses.append)
+    return pauses
 
 
 async def trouble_of(call: Call, client: Client, flavour: Flavour) -> list[ReductError]:

@@ -7,12 +7,12 @@ random cases. There is no seed and no database, so two runs send the same.
 
 import collections
 import dataclasses
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import hypothesis
 import requests
-from schemathesis import Case, CheckContext, Config, GenerationMode, Response, openapi
+from schemathesis import CheckContext, Config, Response, openapi
 from schemathesis.checks import CheckFunction, not_a_server_error
 from schemathesis.core import SCHEMATHESIS_TEST_CASE_HEADER
 from schemathesis.core.failures import FailureGroup
@@ -30,15 +30,15 @@ from schemathesis.specs.openapi.checks import (
     status_code_conformance,
 )
 
-from tests.contract_hooks import MISMATCHES, Mismatch, Request, stopped_by
+from tests.contract_hooks import MISMATCHES, Mismatch, Request, body_of, stopped_by
 from tests.contract_world import (
     REQUEST_SECONDS,
+    AnyCase,
     World,
     add_records,
     at_home,
     lead,
     preparation,
-    violates,
 )
 from tests.document import Operation, document, operations
 from tests.real_server import RealServer
@@ -59,7 +59,7 @@ CONFIG = {
 }
 
 
-def error_conformance(ctx: CheckContext, response: Response, case: Case) -> None:
+def error_conformance(ctx: CheckContext, response: Response, case: AnyCase) -> None:
     """The body of an error is its header, put into JSON without escapes."""
     header = response.headers.get("x-reduct-error")
     if response.status_code < 400 or header is None or case.method == "HEAD":
@@ -70,7 +70,7 @@ def error_conformance(ctx: CheckContext, response: Response, case: Case) -> None
     assert message == "Unparsable message" or body == f'{{"detail": "{message}"}}', body
 
 
-def common_headers_conformance(ctx: CheckContext, response: Response, case: Case) -> None:
+def common_headers_conformance(ctx: CheckContext, response: Response, case: AnyCase) -> None:
     """Each answer names the server and the version of its API."""
     assert response.headers["server"][0].startswith(f"ReductStore {VERSION}."), response.headers
     assert response.headers["x-reduct-api"] == [VERSION], response.headers
@@ -104,7 +104,7 @@ class Plan:
     loaded: dict[str, Any] = dataclasses.field(default_factory=document)
     token: str | None = None
     phases: tuple[HypothesisTestMode, ...] = tuple(HypothesisTestMode)
-    random_cases: int = 40
+    random_cases: int = 60
     stop: Callable[[Request], str | None] = stopped_by
     mismatches: tuple[Mismatch, ...] = MISMATCHES
 
@@ -164,17 +164,17 @@ class Run:
             requests_text = "\n".join(self.report.last)
             self.report.failures.append(f"the server process is gone after\n{requests_text}")
 
-    def cases(self) -> list[Case]:
+    def cases(self) -> list[AnyCase]:
         """Return the generated requests."""
-        cases: list[Case] = []
+        cases: list[AnyCase] = []
 
-        def collect(case: Case) -> None:
+        def collect(case: AnyCase) -> None:
             cases.append(case)
 
         schema = openapi.from_dict(self.plan.loaded, config=Config.from_dict(CONFIG))
         # What `schema.parametrize()` makes of an operation.
         config = HypothesisTestConfig(
-            project=schema.config, modes=list(self.plan.phases), settings=self.settings()
+            project=schema.config, modes=list(self.plan.phases), explicit_settings=self.settings()
         )
         found = schema[self.operation.path][self.operation.method]
         create_test(operation=found, test_func=collect, config=config)()
@@ -190,7 +190,7 @@ class Run:
             suppress_health_check=list(hypothesis.HealthCheck),
         )
 
-    def send(self, case: Case, *, led: bool, headers: dict[str, str] | None = None) -> None:
+    def send(self, case: AnyCase, *, led: bool, headers: dict[str, str] | None = None) -> None:
         """Send a request unless it has to be kept back, and judge the answer."""
         prepared = self.prepared(case, led, headers)
         request = Request.of(prepared)
@@ -210,7 +210,7 @@ class Run:
         self.judge(case, request, response)
 
     def prepared(
-        self, case: Case, led: bool, headers: dict[str, str] | None
+        self, case: AnyCase, led: bool, headers: dict[str, str] | None
     ) -> requests.PreparedRequest:
         """Return what goes on the wire."""
         if led:
@@ -234,16 +234,17 @@ class Run:
         with requests.Session() as session:
             return session.send(prepared, timeout=REQUEST_SECONDS, allow_redirects=False)
 
-    def judge(self, case: Case, request: Request, response: requests.Response) -> None:
+    def judge(self, case: AnyCase, request: Request, response: requests.Response) -> None:
         """Note what is wrong with an answer, unless it is expected."""
         try:
             case.validate_response(response, checks=CHECKS)
         except FailureGroup as group:
             for failure in group.exceptions:
                 if not self.expected(failure.title, request, response.status_code):
-                    answer = f"{response.status_code} {dict(response.headers)} {response.text[:300]}"
+                    answer = f"{response.status_code} {dict(response.headers)}"
                     self.report.failures.append(
-                        f"{failure.title}: {failure.message}\n{shown(response.request)}\n{answer}"
+                        f"{failure.title}: {failure.message}\n{shown(response.request)}\n"
+                        f"{answer} {response.text[:300]}"
                     )
 
     def expected(self, title: str, request: Request, status: int) -> bool:
@@ -256,7 +257,7 @@ class Run:
         return False
 
 
-def phase(case: Case) -> TestPhase:
+def phase(case: AnyCase) -> TestPhase:
     """Return where a case comes from."""
     assert case.meta is not None
     return case.meta.phase.name
@@ -264,8 +265,8 @@ def phase(case: Case) -> TestPhase:
 
 def shown(prepared: requests.PreparedRequest) -> str:
     """Return a request as text."""
-    body = prepared.body or b""
-    return f"{prepared.method} {prepared.url}\n{dict(prepared.headers)}\n{body[:500]!r}"
+    body = body_of(prepared)[:500]
+    return f"{prepared.method} {prepared.url}\n{dict(prepared.headers)}\n{body!r}"
 
 
 def run(name: str, plan: Plan) -> Report:

@@ -1,13 +1,16 @@
 """Records as plain values, to compare what was written with what comes back."""
 
-from collections.abc import AsyncIterable, Mapping
-from typing import Any, NamedTuple
+from collections.abc import AsyncIterable, Awaitable, Callable, Mapping
+from typing import Any, NamedTuple, TypeVar
 
+import anyio
 from hypothesis import strategies as st
 
-from reduct_async import Bucket, Record
+from reduct_async import Bucket, ConflictError, Record
 
 BINARY = "application/octet-stream"
+
+T = TypeVar("T")
 
 
 class Stored(NamedTuple):
@@ -57,6 +60,29 @@ async def write_all(bucket: Bucket, entry: str, *timestamps: int, **arguments: A
     """Write a record at each timestamp; its payload is the timestamp as text."""
     for timestamp in timestamps:
         await bucket.write(entry, b"%d" % timestamp, timestamp, **arguments)
+
+
+async def settled(ask: Callable[[], Awaitable[T]]) -> T:
+    """Return an answer as soon as no removal of the server, which go on unseen, is in its way."""
+    with anyio.fail_after(30):
+        while True:
+            try:
+                return await ask()
+            except ConflictError:
+                await anyio.sleep(0.02)
+
+
+async def gone(bucket: Bucket, entry: str) -> None:
+    """Wait until a removed entry and all below it are no longer listed."""
+
+    async def listed() -> list[str]:
+        return [
+            e.name for e in await bucket.get_entry_list() if f"{e.name}/".startswith(f"{entry}/")
+        ]
+
+    with anyio.fail_after(30):
+        while await listed():
+            await anyio.sleep(0.02)
 
 
 # Names that single-record calls do not change, and among which all protocols differ.

@@ -85,6 +85,19 @@ async def test_many_attachments(bucket: Bucket) -> None:
     assert await bucket.read_attachments("a/b") == {"key-0": {"n": 0}}
 
 
+async def test_attachments_are_written_one_by_one(
+    flavour: Flavour, server: RealServer, bucket: Bucket
+) -> None:
+    """Replacing removes the older record, and the server loses records of the same request."""
+    recorder = Recorder(flavour)
+    recorded = flavour.client(server.url, transport=recorder.transport).bucket(bucket.name)
+    for _ in range(2):
+        await recorded.write_attachments("entry", {"a": 1, "b": 2, "c": 3})
+    assert len(recorder.sent) == 6
+    assert {request.method for request in recorder.requests} == {"POST"}
+    assert await bucket.read_attachments("entry") == {"a": 1, "b": 2, "c": 3}
+
+
 async def test_attachments_of_an_entry_and_of_those_below(bucket: Bucket) -> None:
     await bucket.write_attachments("a", {"key": "a"})
     await bucket.write_attachments("a/b", {"key": "b"})

@@ -1,5 +1,6 @@
 """Query links on a real server: whoever has one can download the record, and nothing else."""
 
+import json
 import time
 import uuid
 from datetime import UTC, datetime, timedelta
@@ -102,7 +103,7 @@ async def test_a_link_ends(filled: Bucket) -> None:
             await anyio.sleep(0.2)
     assert answer.status_code == 422
     for over in (1, time.time() - 1, datetime(2020, 1, 1)):
-        with pytest.raises(ValueError, match="expire_at=.* is over"):
+        with pytest.raises(ValueError, match=r"expire_at=.* is over"):
             await filled.create_query_link("entry", expire_at=over)
 
 
@@ -142,15 +143,46 @@ async def test_the_rights_of_a_link_are_those_of_its_maker(
 
     value = await admin.create_token(f"writer-{name}", Permissions(write=[bucket.name]))
     writer = flavour.client(auth_server.url, value).bucket(bucket.name)
-    for arguments in ({}, {"record_timestamp": 1}):
+    for chosen in (None, 1):
         with pytest.raises(PermissionDeniedError):
-            await writer.create_query_link("entry", **arguments)
+            await writer.create_query_link("entry", record_timestamp=chosen)
 
 
-async def test_extensions_reach_the_server(filled: Bucket) -> None:
-    for arguments in ({}, {"record_timestamp": 1}):
-        with pytest.raises(ApiError, match="Unknown extension 'select'"):
-            await filled.create_query_link("entry", ext={"select": {}}, **arguments)
+async def test_the_whole_query_is_in_the_link(
+    flavour: Flavour, server: RealServer, filled: Bucket
+) -> None:
+    recorder = Recorder(flavour)
+    bucket = flavour.client(server.url, transport=recorder.transport).bucket(filled.name)
+    await bucket.create_query_link(
+        ["entry", "e*"],
+        1,
+        9,
+        {"&a": {"$eq": 1}},
+        strict=True,
+        ext={"select": {"a": [1]}},
+        record_entry="entry",
+        record_timestamp=2,
+        expire_at=4_000_000_000.0,
+    )
+    (request,) = recorder.requests
+    body = json.loads(request.content)
+    assert body["query"] == {
+        "query_type": "QUERY",
+        "entries": ["entry", "e*"],
+        "start": 1,
+        "stop": 9,
+        "ttl": body["query"]["ttl"],
+        "when": {"&a": {"$eq": 1}},
+        "strict": True,
+        "ext": {"select": {"a": [1]}},
+    }
+    assert (body["bucket"], body["expire_at"]) == (filled.name, 4_000_000_000)
+    assert (body["record_entry"], body["record_timestamp"]) == ("entry", 2)
+
+
+async def test_extensions_are_the_servers_matter(filled: Bucket) -> None:
+    with pytest.raises(ApiError, match="Unknown extension 'select'"):
+        await filled.create_query_link("entry", ext={"select": {}})
 
 
 @pytest.mark.parametrize(
@@ -171,6 +203,6 @@ async def test_choices_that_are_none(
 ) -> None:
     recorder = Recorder(flavour)
     bucket = flavour.client(server.url, transport=recorder.transport).bucket("bucket")
-    with pytest.raises(ValueError, match="record_|entry name"):
+    with pytest.raises(ValueError, match=r"record_|entry name"):
         await bucket.create_query_link(entries, **arguments)
     assert recorder.sent == []

@@ -216,7 +216,7 @@ async def test_missing_is_checked(bucket: Bucket) -> None:
 @pytest.mark.parametrize("entries", ["entry", ["a", "b"], "*"])
 async def test_a_missing_bucket(client: Client, entries: str | list[str]) -> None:
     for missing in ("ignore", "raise"):
-        with pytest.raises(NotFoundError, match="(?i)bucket 'no-such'"):
+        with pytest.raises(NotFoundError, match=r"(?i)bucket 'no-such'"):
             await contents(client.bucket("no-such").query(entries, missing=missing))
 
 

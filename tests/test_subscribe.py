@@ -1,10 +1,10 @@
 """Subscriptions on the real server, in both flavours."""
 
 import uuid
-from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, get_args
 
 import anyio
 import anyio.to_thread
@@ -13,11 +13,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from reduct_async import Bucket, Client, Record
+from reduct_async import Bucket, Record
 from reduct_async.subscription import Subscription
-from tests.flavours import Flavour
+from tests.flavours import Flavour, FlavourName
 from tests.real_server import RealServer
-from tests.recording import HANG_SECONDS, Hook, Recorder, path, until
+from tests.recording import HANG_SECONDS, Hook, Recorder, until
 
 LARGE = 9 * 1024 * 1024
 """Bytes of a record that is streamed."""
@@ -75,37 +75,61 @@ def own_server() -> Iterator[RealServer]:
 # --- B14 to B17 ----------------------------------------------------------------------------
 
 
-async def test_b14_survives_idle_time(bucket: Bucket, flavour: Flavour, server: RealServer) -> None:
+async def in_both(
+    server: RealServer, scenario: Callable[[Bucket, Flavour, RealServer], Awaitable[None]]
+) -> None:
+    """Run a long scenario in both flavours, side by side."""
+
+    async def run(flavour: Flavour) -> None:
+        bucket = await flavour.client(server.url).create_bucket(f"test-{uuid.uuid4().hex}")
+        await scenario(bucket, flavour, server)
+        await flavour.close()
+
+    async with anyio.create_task_group() as group:
+        for name in get_args(FlavourName):
+            group.start_soon(run, Flavour(name))
+
+
+@pytest.mark.anyio
+async def test_b14_survives_idle_time(server: RealServer) -> None:
     """reduct-py's subscription dies after 6 idle seconds; each poll here is one small request."""
-    watched, recorder = recorded(bucket, flavour, server)
-    await bucket.write("entry", b"first", timestamp=1)
-    async with reading(watched.subscribe("entry")) as found:
-        await until(lambda: len(found) == 1)
-        await anyio.sleep(1)
-        before = len(recorder.sent)
-        await anyio.sleep(8)
-        idle = recorder.sent[before:]
-        await bucket.write("entry", b"second", timestamp=2)
-        await until(lambda: len(found) == 2)
-        assert await found[1].read_all() == b"second"
-    assert set(idle) == {f"GET /b/{bucket.name}"}
-    assert 2 <= len(idle) <= 9
+
+    async def scenario(bucket: Bucket, flavour: Flavour, server: RealServer) -> None:
+        watched, recorder = recorded(bucket, flavour, server)
+        await bucket.write("entry", b"first", timestamp=1)
+        async with reading(watched.subscribe("entry")) as found:
+            await until(lambda: recorder.sent[-2:] == [f"GET /b/{bucket.name}"] * 2)
+            before = len(recorder.sent)
+            await anyio.sleep(8)
+            idle = recorder.sent[before:]
+            await bucket.write("entry", b"second", timestamp=2)
+            await until(lambda: len(found) == 2)
+            assert await found[1].read_all() == b"second"
+        assert set(idle) == {f"GET /b/{bucket.name}"}
+        assert 2 <= len(idle) <= 9
+
+    await in_both(server, scenario)
 
 
-async def test_b15_slow_consumer(bucket: Bucket) -> None:
+@pytest.mark.anyio
+async def test_b15_slow_consumer(server: RealServer) -> None:
     """The pauses end after 6 s, within an answer and between answers."""
-    size = 3_000_000
-    for timestamp in range(5):
-        await bucket.write("entry", bytes([timestamp]) * size, timestamp=timestamp)
-    async with bucket.subscribe("entry") as subscription:
+
+    async def scenario(bucket: Bucket, _flavour: Flavour, _server: RealServer) -> None:
+        size = 3_000_000
         for timestamp in range(5):
-            (record,) = await take(subscription, 1)
-            await anyio.sleep(1.3)
-            assert record.timestamp == timestamp
-            assert await record.read_all() == bytes([timestamp]) * size
+            await bucket.write("entry", bytes([timestamp]) * size, timestamp=timestamp)
+        async with bucket.subscribe("entry") as subscription:
+            for timestamp in range(5):
+                (record,) = await take(subscription, 1)
+                await anyio.sleep(1.3)
+                assert record.timestamp == timestamp
+                assert await record.read_all() == bytes([timestamp]) * size
+
+    await in_both(server, scenario)
 
 
-@pytest.mark.parametrize("interval", [0.1, 0.07, 1, 1.25])
+@pytest.mark.parametrize("interval", [0.1, 0.07, 0.75, 1])
 async def test_b16_any_poll_interval(bucket: Bucket, interval: float) -> None:
     await bucket.write("entry", b"", timestamp=1)
     async with bucket.subscribe("entry", poll_interval=interval) as subscription:
@@ -302,99 +326,122 @@ async def test_records_of_batches_being_written(bucket: Bucket, flavour: Flavour
         assert sorted(times(found)) == list(range(401))
 
 
-@pytest.mark.parametrize("overlap", [0.0, 1.0])
-async def test_newest_record_is_still_uploaded(bucket: Bucket, overlap: float) -> None:
-    """It comes when it is whole, and holds up neither older records nor other entries."""
-    finish = anyio.Event()
+@asynccontextmanager
+async def uploading(
+    bucket: Bucket, server: RealServer, timestamp: int
+) -> AsyncIterator[Callable[[], Awaitable[None]]]:
+    """Begin to write a record past the client, until it is listed; yield what completes it."""
+    last_piece, stored = anyio.Event(), anyio.Event()
 
     async def body() -> AsyncIterator[bytes]:
         yield bytes(PIECE)
-        await finish.wait()
+        await last_piece.wait()
         yield bytes(SLOW - PIECE)
 
+    async def upload() -> None:
+        url = f"{server.url}/api/v1/b/{bucket.name}/entry?ts={timestamp}"
+        headers = {"content-length": str(SLOW), "x-reduct-label-kind": "a"}
+        async with httpx.AsyncClient(timeout=HANG_SECONDS) as raw:
+            assert (await raw.post(url, content=body(), headers=headers)).status_code == 200
+        stored.set()
+
+    async def complete() -> None:
+        last_piece.set()
+        await stored.wait()
+
+    async with anyio.create_task_group() as group:
+        group.start_soon(upload)
+        with anyio.fail_after(HANG_SECONDS):
+            while timestamp not in [e.latest_record for e in await bucket.get_entry_list()]:
+                await anyio.sleep(0.01)
+        yield complete
+
+
+@pytest.mark.parametrize("overlap", [0.0, 1.0])
+async def test_newest_record_is_still_uploaded(
+    bucket: Bucket, server: RealServer, overlap: float
+) -> None:
+    """It comes when it is whole, and holds up neither older records nor other entries."""
     await bucket.write("entry", b"", timestamp=1)
     subscription = bucket.subscribe("*", poll_interval=0.05, overlap=overlap)
-    async with reading(subscription) as found, anyio.create_task_group() as group:
-        group.start_soon(lambda: bucket.write("entry", body(), 20, content_length=SLOW))
-        await listed(bucket, 20)
+    async with reading(subscription) as found, uploading(bucket, server, 20) as complete:
         await bucket.write("other", b"", timestamp=5)
-        await until(lambda: times(found) == [1, 5])
+        await until(lambda: sorted(times(found)) == [1, 5])
         await anyio.sleep(0.3)
-        assert times(found) == [1, 5]
-        finish.set()
+        assert sorted(times(found)) == [1, 5]
+        await complete()
         await until(lambda: len(found) == 3)
         assert (found[2].timestamp, found[2].size) == (20, SLOW)
         await bucket.write("entry", b"", timestamp=30)
         await until(lambda: times(found)[3:] == [30])
 
 
-async def listed(bucket: Bucket, newest: int) -> None:
-    """Return when the listing of the bucket shows the record."""
-    with anyio.fail_after(HANG_SECONDS):
-        while newest not in [entry.latest_record for entry in await bucket.get_entry_list()]:
-            await anyio.sleep(0.01)
-
-
-async def test_older_upload_ends_after_a_newer_record(bucket: Bucket, server: RealServer) -> None:
-    """Two writers, as two clients: this is what `overlap` is for."""
-    finish = anyio.Event()
-    whole = bytes(SLOW)
-
-    async def body() -> AsyncIterator[bytes]:
-        yield whole[:PIECE]
-        await finish.wait()
-        yield whole[PIECE:]
-
-    async def upload() -> None:
-        url = f"{server.url}/api/v1/b/{bucket.name}/entry?ts=10"
-        async with httpx.AsyncClient() as raw:
-            answer = await raw.post(url, content=body(), headers={"content-length": str(SLOW)})
-            assert answer.status_code == 200
-
-    subscription = bucket.subscribe("entry", poll_interval=0.05, overlap=1.0)
-    async with reading(subscription) as found, anyio.create_task_group() as group:
-        await bucket.write("entry", b"", timestamp=1)
-        group.start_soon(upload)
-        await listed(bucket, 10)
+@pytest.mark.parametrize("overlap", [0.0, 1.0])
+@pytest.mark.parametrize("begun", ["before", "after"])
+async def test_older_upload_ends_after_a_newer_record(
+    bucket: Bucket, server: RealServer, begun: str, overlap: float
+) -> None:
+    """It begins before or after the first poll; it ends before anything else is written."""
+    await bucket.write("entry", b"", timestamp=1)
+    subscription = bucket.subscribe("entry", poll_interval=0.05, overlap=overlap)
+    async with AsyncExitStack() as stack:
+        if begun == "before":
+            complete = await stack.enter_async_context(uploading(bucket, server, 10))
+        found = await stack.enter_async_context(reading(subscription))
+        await until(lambda: times(found) == [1])
+        if begun == "after":
+            complete = await stack.enter_async_context(uploading(bucket, server, 10))
         await bucket.write("entry", b"", timestamp=20)
-        await until(lambda: 20 in times(found))
-        finish.set()
-        await until(lambda: 10 in times(found))
+        await until(lambda: times(found) == [1, 20])
+        await anyio.sleep(0.3)
+        await complete()
+        await until(lambda: times(found) == [1, 20, 10])
         await bucket.write("entry", b"", timestamp=30)
-        await until(lambda: 30 in times(found))
-        assert times(found) == [1, 20, 10, 30]
+        await until(lambda: times(found) == [1, 20, 10, 30])
+
+
+async def test_removal_does_not_hide_an_unfinished_record(
+    bucket: Bucket, flavour: Flavour, server: RealServer
+) -> None:
+    """The number of listed records goes down by one and up by another between two polls."""
+    turn = anyio.Lock()
+
+    async def hook(_request: httpx.Request) -> None:
+        async with turn:
+            pass
+
+    watched, _ = recorded(bucket, flavour, server, hook)
+    for timestamp in [1, 2, 3]:
+        await bucket.write("entry", b"", timestamp=timestamp)
+    async with reading(watched.subscribe("entry", poll_interval=0.05)) as found:
+        await until(lambda: times(found) == [1, 2, 3])
+        async with AsyncExitStack() as stack:
+            async with turn:
+                complete = await stack.enter_async_context(uploading(bucket, server, 10))
+                await bucket.write("entry", b"", timestamp=20)
+                await bucket.remove_record("entry", 1)
+            await until(lambda: times(found) == [1, 2, 3, 20])
+            await complete()
+            await until(lambda: times(found) == [1, 2, 3, 20, 10])
 
 
 @pytest.mark.parametrize("when", [None, {"&kind": {"$eq": "a"}}])
 @pytest.mark.parametrize("request_number", range(1, 6))
-async def test_upload_that_ends_during_a_poll_is_not_lost(
+async def test_upload_that_ends_during_a_poll(
     bucket: Bucket,
     flavour: Flavour,
     server: RealServer,
     when: dict[str, Any] | None,
     request_number: int,
 ) -> None:
-    """It ends just before one of the requests of the first poll."""
-    finish, stored = anyio.Event(), anyio.Event()
+    """It ends just before one of the first requests of the subscription."""
+    async with uploading(bucket, server, 1) as complete:
 
-    async def body() -> AsyncIterator[bytes]:
-        yield bytes(PIECE)
-        await finish.wait()
-        yield bytes(SLOW - PIECE)
+        async def hook(_request: httpx.Request) -> None:
+            if len(recorder.requests) == request_number:
+                await complete()
 
-    async def upload() -> None:
-        await bucket.write("entry", body(), 1, content_length=SLOW, labels={"kind": "a"})
-        stored.set()
-
-    async def hook(_request: httpx.Request) -> None:
-        if len(recorder.requests) == request_number:
-            finish.set()
-            await stored.wait()
-
-    watched, recorder = recorded(bucket, flavour, server, hook)
-    async with anyio.create_task_group() as group:
-        group.start_soon(upload)
-        await listed(bucket, 1)
+        watched, recorder = recorded(bucket, flavour, server, hook)
         async with watched.subscribe("entry", poll_interval=0.05, when=when) as subscription:
             assert times(await take(subscription, 1)) == [1]
 
@@ -411,40 +458,54 @@ QUIET: dict[str, dict[str, Any]] = {
     "heads": {"head": True},
     "overlap": {"overlap": 1.0},
     "from now": {"start": "now"},
+    "empty entry": {"entries": "empty"},
 }
+REMOVED = ["plain", "filtered out by when", "overlap"]
 
 
-@pytest.mark.parametrize("change", ["nothing removed", "newest removed before", "newest removed"])
-@pytest.mark.parametrize("case", QUIET)
+@pytest.mark.parametrize(
+    ("case", "removed"),
+    [
+        *((case, "nothing") for case in QUIET),
+        *((case, "newest before") for case in REMOVED),
+        *((case, "newest while idle") for case in REMOVED),
+    ],
+)
 async def test_idle_poll_is_one_request(
-    bucket: Bucket, flavour: Flavour, server: RealServer, case: str, change: str
+    bucket: Bucket, flavour: Flavour, server: RealServer, case: str, removed: str
 ) -> None:
     interval = 0.04
+    poll = f"GET /b/{bucket.name}"
     watched, recorder = recorded(bucket, flavour, server)
+
+    async def idle() -> None:
+        await anyio.sleep(interval)
+        await until(lambda: recorder.sent[-3:] == [poll] * 3)
+
+    await bucket.write("empty", b"", timestamp=1)
+    await bucket.remove_record("empty", 1)
     for timestamp in [1, 2, 3]:
         await bucket.write("entry", b"data", timestamp=timestamp, labels={"kind": "a"})
-    if change == "newest removed before":
+    if removed == "newest before":
         await bucket.remove_record("entry", 3)
     arguments = {"entries": "entry", **QUIET[case]}
     async with reading(watched.subscribe(**arguments, poll_interval=interval)):
-        poll = f"GET /b/{bucket.name}"
-        await until(lambda: recorder.sent[-3:] == [poll] * 3)
-        if change == "newest removed":
+        await idle()
+        if removed == "newest while idle":
             await bucket.remove_record("entry", 3)
-            await anyio.sleep(2 * interval)
-            await until(lambda: recorder.sent[-3:] == [poll] * 3)
+            await idle()
         before = len(recorder.sent)
         await anyio.sleep(5 * interval)
-        idle = recorder.sent[before:]
-    assert set(idle) == {poll}
+        seen = recorder.sent[before:]
+    assert set(seen) == {poll}
     # Polls are at least an interval apart, so more requests would be more than one per poll.
-    assert len(idle) <= 6
+    assert len(seen) <= 6
 
 
 async def test_other_queries_are_not_delayed(
     bucket: Bucket, flavour: Flavour, server: RealServer
 ) -> None:
-    """An idle continuous query of the server holds up every query; an idle subscription does not."""
+    """An idle continuous query of the server holds up all queries; a subscription does not."""
     await bucket.write("idle", b"", timestamp=1)
     await bucket.write("entry", b"", timestamp=1)
 

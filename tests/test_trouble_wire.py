@@ -2,7 +2,6 @@
 
 import builtins
 import json
-import ssl
 from collections.abc import AsyncIterator, Callable, Iterator
 from typing import Any
 
@@ -33,7 +32,6 @@ from tests.scripted_server import (
     Request,
     Script,
     ScriptedServer,
-    Tls,
     answer,
     chunked,
     refusing,
@@ -587,20 +585,3 @@ async def test_errors_keep_the_connection(flavour: Flavour) -> None:
         for name in ("info", "write", "read", "write_batch", "remove_record") * 2:
             assert await trouble_of(CALLS[name], client, flavour) == [ReductError(404, "no")]
         assert server.connections == 1
-
-
-# --- http and https mixed up ---------------------------------------------------------------
-
-
-async def test_https_to_a_plain_server(flavour: Flavour) -> None:
-    with ScriptedServer([b"HTTP/1.1 400 Bad Request\r\n\r\n"]) as server:
-        client = flavour.client(server.url.replace("http", "https"), retry=None)
-        error = await lost(client)
-        assert error.message.startswith("Cannot connect to https://127.0.0.1:")
-
-
-async def test_http_to_a_tls_server(flavour: Flavour) -> None:
-    with ScriptedServer([Tls(ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER))]) as server:
-        error = await lost(flavour.client(server.url, retry=None))
-        assert error.message.startswith(f"Connection to {server.url} was lost")
-        assert len(server.tls_failures) == 1

@@ -216,27 +216,6 @@ async def test_chunks_of_any_size(bucket: Bucket, sizes: list[int]) -> None:
     assert await stored(bucket, entry) == b"".join(chunks)
 
 
-async def test_small_chunks_are_joined(flavour: Flavour) -> None:
-    """Each chunk that is sent costs the server a wake-up."""
-    seen: list[int] = []
-
-    class Chunks(httpx.BaseTransport, httpx.AsyncBaseTransport):
-        def handle_request(self, request: httpx.Request) -> httpx.Response:
-            assert isinstance(request.stream, httpx.SyncByteStream)
-            seen.extend(len(chunk) for chunk in request.stream)
-            return httpx.Response(200)
-
-        async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
-            assert isinstance(request.stream, httpx.AsyncByteStream)
-            seen.extend([len(chunk) async for chunk in request.stream])
-            return httpx.Response(200)
-
-    bucket = flavour.client("http://server", transport=Chunks()).bucket("bucket")
-    await bucket.write("entry", iter([b"x" * 10] * 20_000), 1, content_length=200_000)
-    assert sum(seen) == 200_000
-    assert all(size >= 65_536 for size in seen[:-1])
-
-
 @pytest.mark.parametrize(
     ("data", "length", "error", "text"),
     [

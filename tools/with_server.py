@@ -18,8 +18,12 @@ from tests.real_server import RealServer
 def run(command: Sequence[str]) -> int:
     """Run `command` with a server of its own and return the exit status."""
     with RealServer() as server:
-        environment = {**os.environ, "REDUCT_URL": server.url}
-        return subprocess.run(command, env=environment).returncode
+        process = subprocess.Popen(command, env={**os.environ, "REDUCT_URL": server.url})
+        try:
+            return process.wait()
+        except KeyboardInterrupt:
+            # The command got the signal, too, and ends in its own way.
+            return process.wait()
 
 
 def main() -> int:
@@ -32,9 +36,6 @@ def main() -> int:
     except FileNotFoundError as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
-    except KeyboardInterrupt:
-        # The command got the signal, too, and has said what there was to say.
-        return 130
 
 
 if __name__ == "__main__":

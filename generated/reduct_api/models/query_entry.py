@@ -23,13 +23,18 @@ class QueryEntry:
     exclusions: all entries but attachments.
     """
     start: int | None = None
-    """First timestamp in microseconds, included; the oldest record by default."""
+    """First timestamp in microseconds, included; the oldest record by default. Later than
+    `stop` is refused (422), in a query over several entries if it is so for any of them,
+    also by default: so give both, 0 and 18446744073709551615 will do.
+    """
     stop: int | None = None
     """Timestamp in microseconds to stop at, excluded; by default after the record that is the
     latest now. Ignored by a continuous query.
     """
     ttl: int | None = None
-    """Seconds for which the query is kept after its last read; 60 by default."""
+    """Seconds for which the query is kept after the start of its last read; 60 by default. A
+    continuous query over several entries needs more than the 5 s that an idle read takes.
+    """
     only_metadata: bool | None = None
     """Whether contents are left out; such a query must be read with HEAD. False by default."""
     continuous: bool | None = None
@@ -37,8 +42,8 @@ class QueryEntry:
     quarter of `ttl`. False by default, and for REMOVE.
     """
     when: Any = None
-    """A condition on labels, as object, boolean, number or string, and directives that begin
-    with `#`; null selects everything.
+    """A condition on labels, usually an object, also a boolean, a number or a text, and
+    directives that begin with `#`; null selects everything.
     """
     strict: bool | None = None
     """Whether a condition that cannot be evaluated ends the query with an error, instead of

@@ -24,11 +24,15 @@ class TokenCreateRequest:
     permissions: Permissions
     """What the token may do."""
     expires_at: datetime.datetime | None = None
-    """When the token expires; must lie in the future. Null means never."""
+    """When the token expires, UTC; must lie in the future (422). Null means never."""
     ttl: int | None = None
-    """Seconds without use after which the token expires; null means never."""
+    """Seconds without use after which the token expires, or seconds since its creation if the
+    server does not record events; null means never.
+    """
     ip_allowlist: list[str] = field(factory=list)
-    """Addresses and networks (CIDR) from which the token may be used; empty means any."""
+    """Addresses and networks (CIDR) from which the token may be used; empty means any. Items
+    that are neither are accepted and never match.
+    """
     additional_properties: dict[str, Any] = field(init=False, factory=dict, repr=False)
     """Fields that this version does not know, kept as they came."""
 

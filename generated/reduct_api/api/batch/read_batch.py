@@ -2,8 +2,12 @@
 
 The body is the contents one after the other, in ascending order of time; sort the headers
 `x-reduct-time-<us>` by number to match. Records are consumed: those of a lost answer are lost
-for this query. Status 204: the query has ended, or a continuous one has nothing new; 404: the
-query is unknown or its time to live is over. Needs read permission.
+for this query. A continuous query with nothing new is answered after a quarter of its time to
+live.
+
+Status 204: the query has ended, or a continuous one has nothing new; 404: the query is unknown
+or its time to live is over; with a strict condition also that a label is missing. Needs read
+permission.
 
 Headers of status 200:
 

@@ -2,7 +2,7 @@
 
 One header `x-reduct-time-<us>` per record; the body is the contents one after the other, in
 ascending order of time whatever the order of the headers. A size that is announced must be the
-sum of the lengths.
+sum of the lengths (422). The entry and its parents are created where they are missing.
 
 **Status 200 does not mean stored**: each record that failed, even for a missing bucket, is
 named by a header of the answer. Status 400: the body is shorter than announced or came too

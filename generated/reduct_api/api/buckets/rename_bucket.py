@@ -2,7 +2,8 @@
 
 Permissions of tokens follow the new name; replications, lifecycle policies and running queries
 do not. Status 409 means that the new name exists, or that the bucket is provisioned or being
-removed. Needs full access.
+removed. A body that is no JSON (400), of another content type (415) or of another shape (422)
+is refused with plain text. Needs full access.
 """
 
 import httpx

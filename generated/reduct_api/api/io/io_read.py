@@ -3,9 +3,11 @@
 The body is the contents one after the other, ordered by index and delta of the headers
 `x-reduct-<index>-<delta>`: all records of the first entry, then all of the second. Entries are
 numbered anew in each answer. An answer without records (`x-reduct-entries` is empty) is not the
-end: ask again. Records are consumed: those of a lost answer are lost for this query. Status
-204: the query has ended; 404: the query is unknown or its time to live is over. Needs read
-permission.
+end: ask again. It comes after 5 s, when a continuous query has nothing new or a filter finds
+nothing. Records are consumed: those of a lost answer are lost for this query.
+
+Status 204: the query has ended; 404: the query is unknown or its time to live is over; with a
+strict condition also that a label is missing. Needs read permission.
 
 Headers of status 200:
 

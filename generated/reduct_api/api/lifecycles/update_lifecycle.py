@@ -1,7 +1,8 @@
 """PUT /lifecycles/{lifecycle_name}: Replace the settings of a lifecycle policy.
 
 **All settings are replaced**: those not given return to their defaults, so a disabled policy
-without `mode` is enabled again. Status 409: the policy is provisioned. Needs full access.
+without `mode` is enabled again. Status 404: the policy or the bucket is missing; 409: the
+policy is provisioned. Needs full access.
 """
 
 import httpx

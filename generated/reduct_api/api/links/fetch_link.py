@@ -8,12 +8,14 @@ Headers of status 200:
 
 * `x-reduct-time`: Timestamp of the record, in microseconds.
 * `x-reduct-entry`: Entry of the record.
+* `x-reduct-label-<name>`: One per label of the record.
 * `accept-ranges`: Always `bytes`.
 
 Headers of status 206:
 
 * `x-reduct-time`: Timestamp of the record, in microseconds.
 * `x-reduct-entry`: Entry of the record.
+* `x-reduct-label-<name>`: One per label of the record.
 * `accept-ranges`: Always `bytes`.
 * `content-range`: `bytes <first>-<last>/<size>`.
 """
@@ -43,8 +45,9 @@ def build_request(
     * `ts`: Timestamp in microseconds of another record of the link's query; only together
       with `e`.
     * `range_`: A range of bytes: `bytes=<first>-<last>`, `bytes=<first>-` or
-      `bytes=-<count>`. Never ask beyond the end of the record; other units end the server
-      process.
+      `bytes=-<count>`. Several ranges are answered one after the other, with the
+      `content-range` of the first. A last byte beyond the end of the record gives a damaged
+      answer, so learn the size from `bytes=0-0` first; **other units end the server process**.
     """
     params: dict[str, str | int] = {"ct": ct, "s": s, "i": i, "n": n}
     if e is not None:

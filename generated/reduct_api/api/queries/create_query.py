@@ -1,9 +1,10 @@
 """POST /b/{bucket}/{entry}/q: Query or remove records of one entry.
 
 QUERY starts a query and answers with its id, which is valid for this entry only. REMOVE removes
-what the query selects before it answers, and needs at least one restriction (422). `entries` is
-ignored. Status 409: the bucket or entry is being removed; 422: condition, extension or range
-cannot be used. Needs read permission for QUERY, write permission for REMOVE.
+what the query selects before it answers, and needs at least one restriction (422); it creates
+the entry if that is missing. `entries` is ignored. Status 409: the bucket or entry is being
+removed; 422: condition, extension or range cannot be used. Needs read permission for QUERY,
+write permission for REMOVE.
 """
 
 import httpx

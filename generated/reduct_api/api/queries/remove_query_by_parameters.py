@@ -24,10 +24,12 @@ def build_request(
 
     * `bucket`: Name of the bucket.
     * `entry`: Name of the entry, with its slashes.
-    * `start`: First timestamp, in microseconds, included; the oldest record if absent.
+    * `start`: First timestamp, in microseconds, included; the oldest record if absent. Later
+      than `stop` is refused (422), also where one of them is absent.
     * `stop`: Timestamp to stop at, in microseconds, excluded; after the latest record if
       absent.
-    * `ttl`: Seconds for which the query is kept after its last read; 60 if absent.
+    * `ttl`: Seconds for which the query is kept after the start of its last read; 60 if
+      absent. With 0 it is over at once.
     * `continuous`: Whether the query goes on with records written later, and ignores `stop`.
     """
     params: dict[str, str | int] = {}

@@ -7,6 +7,7 @@ Headers of status 200:
 
 * `x-reduct-time`: Timestamp of the record, in microseconds.
 * `x-reduct-entry`: Entry of the record.
+* `x-reduct-label-<name>`: One per label of the record.
 """
 
 from ...types import StreamSpec, segment, segments

@@ -1,9 +1,11 @@
 """GET /b/{bucket}/{entry}: Read a record.
 
 The record at `ts`, or the next one of the query `q`, or without either the latest one of the
-entry. When both are given, `ts` counts. Ranges are not supported.
+entry. When both are given, `ts` counts. Ranges are not supported. A record that a query
+delivers is consumed: it does not come again.
 
-Status 204: the query has ended; 400: it had ended before. 409: the bucket or entry is being
+Status 204: the query has ended; 400: it had ended before. 404: bucket, entry, record or query
+are missing, or the time to live of the query is over. 409: the bucket or entry is being
 removed. 425: the record is still being written. 500: the record is broken. Needs read
 permission.
 
@@ -11,6 +13,7 @@ Headers of status 200:
 
 * `x-reduct-time`: Timestamp of the record, in microseconds.
 * `x-reduct-entry`: Entry of the record.
+* `x-reduct-label-<name>`: One per label of the record.
 """
 
 from ...types import StreamSpec, segment, segments

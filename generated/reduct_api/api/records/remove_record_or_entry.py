@@ -1,8 +1,9 @@
 """DELETE /b/{bucket}/{entry}: Remove a record, or the entry with everything below it.
 
 With `ts` the one record, at once. **Without any query string the entry, all entries below it
-and their attachments**: they are marked DELETING and removed in the background. Attachments
-themselves cannot be removed this way (422). Needs write permission.
+and their attachments**: they are marked DELETING and removed in the background, and until then
+everything else is answered with 409. Attachments themselves cannot be removed this way (422).
+Needs write permission.
 """
 
 import httpx

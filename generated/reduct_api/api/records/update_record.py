@@ -1,7 +1,7 @@
 """PATCH /b/{bucket}/{entry}: Change labels of a record.
 
 Each header `x-reduct-label-<name>` sets a label; an empty value removes it. All other labels
-stay, and so does the content. Needs write permission.
+stay, and so does the content. A body is ignored. Needs write permission.
 """
 
 import httpx

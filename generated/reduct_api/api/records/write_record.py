@@ -4,12 +4,14 @@ Creates the entry and its parents where they are missing. `Content-Type` is stor
 record as it is (`application/octet-stream` without one), and each header
 `x-reduct-label-<name>` as a label (names arrive in lower case; values are visible ASCII, spaces
 and tabs, and may be empty). `Content-Length` or `x-reduct-content-length` is required; 0 is
-allowed.
+allowed. A chunked body that does not have the size announced leaves a broken record, though the
+answer is 200.
 
 Most errors are answered only after the whole body was read, unless the request says `Expect:
 100-continue`. Status 400: the HARD quota is exceeded, or the body is shorter than announced or
-came too slowly. 409: a record with this timestamp exists. 500: the FIFO quota or the size of
-the storage cannot be kept. Needs write permission.
+came too slowly. 404: the bucket is missing. 409: a record with this timestamp exists, or the
+bucket or entry is being removed. 500: the FIFO quota or the size of the storage cannot be kept.
+Needs write permission.
 """
 
 import httpx

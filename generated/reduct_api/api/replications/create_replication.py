@@ -1,6 +1,10 @@
 """POST /replications/{replication_name}: Create a replication.
 
-Records written and labels changed from now on are sent to the destination; removals are not.
+Records written and labels changed from now on are sent to the destination; removals are not. A
+label that is removed is not removed there. While the destination cannot be reached or answers
+429, 502, 503 or 504, records wait, 1,000,000 of each entry at most; records that it refuses
+otherwise are dropped.
+
 Status 404: the source bucket is missing; 409: the name exists; 422: the URL or the condition
 cannot be used, or source and destination are the same. Needs full access.
 """

@@ -1,8 +1,9 @@
 """PUT /replications/{replication_name}: Replace the settings of a replication.
 
 **All settings are replaced**: those not given return to their defaults, so a paused replication
-without `mode` is enabled again. Only `dst_token` is kept when it is not given. Status 409: the
-replication is provisioned. Needs full access.
+without `mode` is enabled again. Only `dst_token` is kept when it is not given. Status 404: the
+replication or the source bucket is missing; 409: the replication is provisioned. Needs full
+access.
 """
 
 import httpx

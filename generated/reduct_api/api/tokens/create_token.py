@@ -2,9 +2,11 @@
 
 The answer holds the value of the token, which is shown only here. Unknown fields of the body
 are refused. Older clients send the fields of the permissions at the top level, which is still
-accepted: `{}` creates a token without any permission. Needs full access.
+accepted: `{}` creates a token without any permission.
 
-Status 400 means that authentication is switched off, 409 that the name exists.
+Status 400 means that authentication is switched off, 409 that the name exists, 422 that the
+token would have expired already or that an item of the permissions cannot be used. Needs full
+access.
 """
 
 import httpx
