@@ -7,10 +7,11 @@ each is true for the requests to stop. `MISMATCHES` is the one list of differenc
 import base64
 import binascii
 import json
+import math
 import re
 from collections.abc import Callable, Iterator, Mapping
 from enum import Enum
-from typing import Any, Final, NamedTuple
+from typing import Any, Final, NamedTuple, TypeGuard
 from urllib.parse import parse_qsl, unquote, urlsplit
 
 import requests
@@ -181,12 +182,16 @@ def division_of_the_least_integer(request: Request) -> bool:
     for operator, *operands in divisions(request):
         if operator == "$div_num":
             # It cuts off fractions.
-            operands = [int(value) if isinstance(value, float) else value for value in operands]
+            operands = [math.trunc(value) if is_finite(value) else value for value in operands]
         dividend, divisor = operands
         integers = isinstance(dividend, int | Unknown) and isinstance(divisor, int | Unknown)
         if integers and dividend in {-(2**63), UNKNOWN} and divisor in {-1, UNKNOWN}:
             return True
     return False
+
+
+def is_finite(value: Any) -> TypeGuard[float]:
+    return isinstance(value, float) and math.isfinite(value)
 
 
 def odd_condition_on_attachments(request: Request) -> bool:

@@ -9,9 +9,11 @@ from typing import Any
 
 import httpx
 import pytest
+from attrs import evolve
 
+from reduct_api.models import TokenCreateResponse
 from reduct_async import (
-    Client,
+    FullTokenInfo,
     Permissions,
     ReductError,
     ReplicationMode,
@@ -74,20 +76,20 @@ def log(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> An
 
 
 @pytest.mark.parametrize("name", CALLS)
-@pytest.mark.parametrize("status", [200, 401, 404, 503])
 async def test_the_token_of_the_client(
-    flavour: Flavour, log: pytest.LogCaptureFixture, name: str, status: int
+    flavour: Flavour, log: pytest.LogCaptureFixture, name: str
 ) -> None:
     """Each answer is an error for nearly all calls: nothing of it is the API's."""
-    answers = Answers(Answer(status, [("content-type", "text/plain")], b"Unauthorized"))
-    client = flavour.client(URL, TOKEN, transport=answers.transport)
-    try:
-        shown_result = repr(await CALLS[name](client, flavour))
-    except ReductError as error:
-        shown_result = everything(error)
-    assert shown(shown_result) == []
+    for status in (200, 401, 404, 503):
+        answers = Answers(Answer(status, [("content-type", "text/plain")], b"Unauthorized"))
+        client = flavour.client(URL, TOKEN, transport=answers.transport)
+        try:
+            result = repr(await CALLS[name](client, flavour))
+        except ReductError as error:
+            result = everything(error)
+        assert shown(result) == []
+        assert answers.requests[0].headers["authorization"] == f"Bearer {TOKEN}"
     assert shown(log.text) == []
-    assert answers.requests[0].headers["authorization"] == f"Bearer {TOKEN}"
 
 
 async def test_the_token_over_the_wire(flavour: Flavour, log: pytest.LogCaptureFixture) -> None:
@@ -140,24 +142,12 @@ SETTINGS = ReplicationSettings(
 async def test_dst_token_is_sent_and_not_shown(
     flavour: Flavour, log: pytest.LogCaptureFixture
 ) -> None:
-    calls = {
-        "create": lambda client: client.create_replication("task", SETTINGS),
-        "update": lambda client: client.update_replication(
-            "task",
-            ReplicationSettings(
-                src_bucket="a",
-                dst_bucket="b",
-                dst_host="http://b",
-                dst_token=DST_TOKEN,
-                mode=ReplicationMode.ENABLED,
-            ),
-        ),
-    }
-    for call in calls.values():
+    settings = evolve(SETTINGS, mode=ReplicationMode.ENABLED)
+    for call in ("create_replication", "update_replication"):
         answers = Answers(Answer(422, [("x-reduct-error", "no")]))
-        client: Client = flavour.client(URL, transport=answers.transport)
+        client = flavour.client(URL, transport=answers.transport)
         with pytest.raises(ReductError) as caught:
-            await call(client)
+            await getattr(client, call)("task", settings)
         assert json.loads(answers.requests[0].content)["dst_token"] == DST_TOKEN
         assert shown(everything(caught.value)) == []
         assert shown(log.text) == []
@@ -189,17 +179,19 @@ async def test_values_of_new_tokens(
     assert shown(log.text) == []
 
 
-def test_values_in_models() -> None:
-    token = Token.from_dict(
-        {
-            "name": "name",
-            "value": VALUE,
-            "created_at": "2026-01-01T00:00:00Z",
-            "is_provisioned": False,
-            "is_expired": False,
-            "permissions": {},
-        }
-    )
+FULL = CREATED | {
+    "name": "name",
+    "is_provisioned": False,
+    "is_expired": False,
+    "permissions": {},
+    "ip_allowlist": [],
+}
+
+
+@pytest.mark.parametrize("model", [Token, FullTokenInfo, TokenCreateResponse])
+def test_values_in_models(model: Any) -> None:
+    token = model.from_dict(FULL)
+    assert token.value == VALUE
     assert shown(repr(token) + str(token)) == []
 
 
