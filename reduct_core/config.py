@@ -1,16 +1,13 @@
 """The settings of a client, checked once when it is made."""
 
 import math
-import os
-import ssl
 from collections.abc import Mapping
-from importlib.util import find_spec
-from typing import Any, TypeAlias
-from urllib.request import getproxies, proxy_bypass
+from typing import Any
 
 import httpx
 from attrs import field, frozen
 
+from .network import is_port
 from .version import __version__
 
 API_PREFIX = "/api/v1"
@@ -27,11 +24,6 @@ LONGEST_SECONDS = 10 * 366 * 24 * 3600.0
 
 MAX_EXTRA_HEADERS = 8
 """With these, HTTP's own and a proxy's, 80 records of a batch still fit into 100 lines."""
-
-CertTypes: TypeAlias = (
-    str | os.PathLike[str] | tuple[str | os.PathLike[str], str | os.PathLike[str]]
-)
-"""A PEM file with certificate and key, or a pair of files (certificate, key)."""
 
 
 @frozen(kw_only=True)
@@ -68,25 +60,29 @@ class Config:
     url: httpx.URL
     """The server's address, without the API's own path and without a final slash."""
     headers: Mapping[str, str] = field(repr=False)
+    proxy: str | None
+    """The address of the proxy in between, for error messages; without its password."""
     timeout: Mapping[str, float | None]
     """Seconds of inactivity per phase, None = for ever; as httpx's extension has it."""
     retry: Retry
 
 
 def make_config(
-    url: str,
+    url: httpx.URL,
     api_token: str | None,
     timeout: float | httpx.Timeout | None,
     extra_headers: Mapping[str, str] | None,
     user_agent: str | None,
     retry: Retry | None,
+    proxy: str | None,
 ) -> Config:
     """Return the checked settings; ValueError or TypeError names the argument."""
     if retry is not None and not isinstance(retry, Retry):
         raise TypeError(f"retry must be a Retry or None, not {type(retry).__name__}")
     return Config(
-        url=_base_url(url),
+        url=url,
         headers=_headers(api_token, extra_headers, user_agent),
+        proxy=proxy,
         timeout=_timeout(timeout),
         retry=retry or Retry(attempts=1),
     )
@@ -98,7 +94,8 @@ def refuse_session(session: object) -> None:
         raise TypeError("session= is not supported; pass an httpx transport as transport= instead")
 
 
-def _base_url(url: object) -> httpx.URL:
+def base_url(url: object) -> httpx.URL:
+    """Return the checked address of a server; ValueError or TypeError names `url`."""
     if not isinstance(url, str):
         raise TypeError(f"url must be a str, not {type(url).__name__}")
     try:
@@ -119,8 +116,10 @@ def _base_url(url: object) -> httpx.URL:
 
 def _check_host(url: httpx.URL) -> None:
     """Refuse what would fail in, or be bent by, the look-up of the address."""
-    if url.port is not None and url.port > 65535:
-        raise ValueError(f"url={str(url)!r}: ports end at 65535")
+    if not is_port(url.port):
+        raise ValueError(f"url={str(url)!r}: a port is a number from 0 to 65535")
+    if "%" in url.host and ":" not in url.host:
+        raise ValueError(f"url={str(url)!r}: {url.host!r} is no host name")
     try:
         url.host.encode("idna")
     except UnicodeError:
@@ -216,57 +215,3 @@ def _timeout(timeout: object) -> Mapping[str, float | None]:
 
 def _endless(seconds: float | None) -> float | None:
     return None if seconds == math.inf else seconds
-
-
-def check_limits(limits: object) -> None:
-    """Raise TypeError for anything but httpx.Limits."""
-    if not isinstance(limits, httpx.Limits):
-        raise TypeError(f"limits must be httpx.Limits, not {type(limits).__name__}")
-
-
-def ssl_context(
-    scheme: str, verify_ssl: bool, ca_cert: str | os.PathLike[str] | None, cert: CertTypes | None
-) -> ssl.SSLContext:
-    """Return the TLS settings; a bare context for http, which needs none and loads no files.
-
-    Raises OSError or ssl.SSLError for a certificate file that is missing or broken.
-    """
-    if scheme == "http":
-        return ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-    context = ssl.create_default_context() if ca_cert is None else _private(ca_cert)
-    if cert is not None:
-        context.load_cert_chain(*(cert if isinstance(cert, tuple) else (cert,)))
-    if not verify_ssl:
-        context.check_hostname = False
-        context.verify_mode = ssl.CERT_NONE
-    return context
-
-
-def _private(ca_cert: str | os.PathLike[str]) -> ssl.SSLContext:
-    path = os.fspath(ca_cert)
-    if os.path.isdir(path):
-        return ssl.create_default_context(capath=path)
-    return ssl.create_default_context(cafile=path)
-
-
-def environment_proxy(url: httpx.URL) -> str | None:
-    """Return the proxy that the usual environment variables name for `url`, else None."""
-    proxies = getproxies()
-    proxy = proxies.get(url.scheme) or proxies.get("all")
-    if not proxy or proxy_bypass(f"{url.host}:{url.port}" if url.port else url.host):
-        return None
-    return _checked_proxy(proxy if "://" in proxy else f"http://{proxy}")
-
-
-def _checked_proxy(proxy: str) -> str:
-    scheme = proxy.partition("://")[0].lower()
-    known = scheme in ("http", "https") or (
-        scheme in ("socks5", "socks5h") and find_spec("socksio") is not None
-    )
-    if not known:
-        # The rest of the address may hold a password.
-        raise ValueError(
-            f"the environment names a proxy {scheme}://..., which cannot be used; unset it, pass"
-            " transport=, or for socks5 install httpx[socks]"
-        )
-    return proxy

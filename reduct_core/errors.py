@@ -23,6 +23,9 @@ import httpx
 
 from reduct_api.errors import UnexpectedBody, UnexpectedStatus
 
+PROXY = "reduct_proxy"
+"""The request extension that names the proxy in between, if there is one."""
+
 NO_ANSWER = -1
 """The status code of an error without an answer, as in reduct-py."""
 
@@ -197,12 +200,15 @@ def not_the_api(response: httpx.Response, reason: str) -> ProtocolError:
 
 @contextmanager
 def mapped(request: httpx.Request) -> Iterator[None]:
-    """Turn what httpx raises while `request` is sent or answered into our errors."""
+    """Turn what httpx raises while `request` is sent or answered into our errors.
+
+    Some errors of sockets and TLS come through httpx as they are.
+    """
     try:
         yield
     except httpx.TimeoutException as exc:
         raise _timeout(exc, request) from exc
-    except (httpx.HTTPError, httpx.StreamError, httpx.InvalidURL) as exc:
+    except (httpx.HTTPError, httpx.StreamError, httpx.InvalidURL, OSError) as exc:
         raise _lost(exc, request) from exc
 
 
@@ -231,7 +237,9 @@ def _lost(exc: Exception, request: httpx.Request) -> ReductError:
     place = _address(request.url)
     text = str(exc) or type(exc).__name__
     if isinstance(exc, (httpx.ConnectError, httpx.UnsupportedProtocol, httpx.ProxyError)):
-        return TransportError(NO_ANSWER, f"Cannot connect to {place}: {text}", **where)
+        proxy = request.extensions.get(PROXY)
+        via = f" (through the proxy {proxy}, which the environment names)" if proxy else ""
+        return TransportError(NO_ANSWER, f"Cannot connect to {place}{via}: {text}", **where)
     # h11's words for a head above the 100 KiB that httpx's stock transports accept.
     if "Receive buffer too long" in text:
         return ProtocolError(

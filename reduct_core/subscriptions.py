@@ -33,7 +33,8 @@ LONGEST_PAUSE = 60.0
 """Seconds between two searches of one gap: doubled from the first to the longest."""
 
 DOUBT_SECONDS = 5.0
-"""How long gaps are searched after a removal, when the number of records tells nothing."""
+"""How long gaps are searched where the number of records tells nothing: after a removal, and
+at first if older records lie before the start."""
 
 GAP_SECONDS = 60.0
 """How long a gap is searched. Uploads that were broken off stay counted for ever."""
@@ -67,6 +68,7 @@ class Look:
 class Snapshot:
     """What a listing tells of an entry."""
 
+    oldest: int
     newest: int
     count: int
     """Records, those that are still being written included."""
@@ -85,6 +87,8 @@ class _Position:
     snapshot: Snapshot | None = None
     known: set[int] = field(factory=set)
     """Timestamps from `hold` on that were read."""
+    read: int = 0
+    """How many records were read in all."""
     bound: int = 2 * GAP_RECORDS
     """How many of them are kept at most."""
     since: float | None = None
@@ -98,6 +102,7 @@ class _Position:
         """Note that a record exists whole."""
         if timestamp not in self.known:
             self.known.add(timestamp)
+            self.read += 1
             if self.accounted is not None:
                 self.accounted += 1
 
@@ -150,7 +155,9 @@ class Watch:
         if not entry.record_count:
             return None
         position = self._position(entry.name)
-        snapshot = Snapshot(entry.latest_record, entry.record_count, entry.size)
+        snapshot = Snapshot(
+            entry.oldest_record, entry.latest_record, entry.record_count, entry.size
+        )
         is_ahead = snapshot.newest >= position.cursor
         searching = position.since is not None
         has_news = snapshot != position.snapshot and (is_ahead or self._overlap > 0)
@@ -211,15 +218,14 @@ class Watch:
         position.snapshot = look.snapshot
         unfinished = look.snapshot.newest >= position.cursor
         count = look.snapshot.count
-        first = position.accounted is None
-        if position.accounted is None:
-            # Records may lie before the floor: the gap is searched once, and counted from here.
+        if position.accounted is None and position.floor <= look.snapshot.oldest:
+            position.accounted = position.read
+        if position.accounted is None or position.accounted > count:
+            # Where records lie before the floor, or were removed, the number tells nothing of
+            # what is unfinished now.
             position.accounted = count - unfinished
-        elif position.accounted > count:
-            # After removals the number tells nothing of what came at the same time.
-            position.accounted = count
             position.trusted_at = now + DOUBT_SECONDS if look.ahead else now
-        complete = position.accounted == count and now >= position.trusted_at and not first
+        complete = position.accounted == count and now >= position.trusted_at
         given_up = position.since is not None and now - position.since > GAP_SECONDS
         if complete or given_up:
             position.accounted = count
@@ -236,7 +242,9 @@ class Watch:
     def broken(self, look: Look, now: float) -> None:
         """Note that `look` was not read to its end: it is begun anew from the cursor."""
         position = self._positions[look.entry]
-        position.known = {timestamp for timestamp in position.known if timestamp < position.cursor}
+        unread = {timestamp for timestamp in position.known if timestamp >= position.cursor}
+        position.known -= unread
+        position.read -= len(unread)
         position.accounted = None
         position.since, position.due_at = now, now
 

@@ -93,7 +93,9 @@ def exchange(session: "Session", spec: Spec, *, repeatable: bool) -> Exchange:
 
 
 def _backoff(retry: Retry, attempt: int) -> float:
-    return min(retry.backoff * 2.0 ** (attempt - 1), retry.longest) * random.uniform(0.5, 1.0)
+    return min(retry.backoff * 2.0 ** min(attempt - 1, 60), retry.longest) * random.uniform(
+        0.5, 1.0
+    )
 
 
 def _never_sent(cause: BaseException | None) -> bool:
@@ -128,7 +130,7 @@ class Session:
         self.closed = False
         self._api_text: str | None = None
         self._cookies = httpx.Cookies()
-        self._extensions = {"timeout": dict(config.timeout)}
+        self._extensions = {"timeout": dict(config.timeout), errors.PROXY: config.proxy}
         self._prefix = config.url.raw_path.rstrip(b"/") + API_PREFIX.encode()
         self._clock = UniqueClock()
 

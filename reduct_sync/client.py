@@ -55,16 +55,15 @@ from reduct_api.models import (
     Token,
 )
 from reduct_core import names, server
-from reduct_core.config import (
+from reduct_core.config import Retry, base_url, make_config, refuse_session
+from reduct_core.errors import ConflictError, NotFoundError, ReductError
+from reduct_core.network import (
     CertTypes,
-    Retry,
     check_limits,
     environment_proxy,
-    make_config,
-    refuse_session,
+    proxy_address,
     ssl_context,
 )
-from reduct_core.errors import ConflictError, NotFoundError, ReductError
 
 from ._flavour import Transport, check_transport, make_transport, sleep
 from ._io import Io
@@ -125,15 +124,25 @@ class Client:
 
         Raises:
             ValueError, TypeError: an argument that cannot be used.
-            OSError: a certificate file that cannot be read.
+            OSError: a certificate file that cannot be read (ssl.SSLError is one).
         """
         refuse_session(session)
         check_transport(transport)
         check_limits(limits)
-        config = make_config(url, api_token, timeout, extra_headers, user_agent, retry)
+        address = base_url(url)
+        proxy = environment_proxy(address) if transport is None else None
+        config = make_config(
+            address,
+            api_token,
+            timeout,
+            extra_headers,
+            user_agent,
+            retry,
+            proxy_address(proxy),
+        )
         if transport is None:
-            context = ssl_context(config.url.scheme, verify_ssl, ca_cert, client_cert)
-            transport = make_transport(context, limits, environment_proxy(config.url))
+            context = ssl_context(address.scheme, verify_ssl, ca_cert, client_cert)
+            transport = make_transport(context, limits, proxy)
         self._io = Io(config, transport)
 
     def __repr__(self) -> str:

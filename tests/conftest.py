@@ -19,6 +19,7 @@ with one client and one bucket, so examples take an entry of their own where the
         entry = uuid.uuid4().hex
 """
 
+import os
 import uuid
 from collections.abc import AsyncIterator, Generator, Iterator
 from typing import Any
@@ -42,6 +43,11 @@ hypothesis.settings.register_profile(
     ],
 )
 hypothesis.settings.load_profile("project")
+
+# A developer's proxy has no part in requests to this machine.
+for _name in ("http_proxy", "https_proxy", "all_proxy", "no_proxy"):
+    os.environ.pop(_name, None)
+    os.environ.pop(_name.upper(), None)
 
 
 @pytest.fixture(scope="session")

@@ -7,7 +7,7 @@ random cases. There is no seed and no database, so two runs send the same.
 
 import collections
 import dataclasses
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import hypothesis
@@ -113,13 +113,16 @@ class Report:
     """What came of one operation.
 
     Attributes:
+        name: the operation.
         statuses: how many requests were answered with each status.
         stopped: how many requests were kept back, by the reason.
         failures: what is wrong with the answers, each with its request.
         used: the expected failures that occurred.
+        last: the latest requests.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, name: str) -> None:
+        self.name = name
         self.statuses: collections.Counter[int] = collections.Counter()
         self.stopped: collections.Counter[str] = collections.Counter()
         self.failures: list[str] = []
@@ -150,7 +153,7 @@ class Run:
         self.operation = operation
         self.server = server
         self.world = World(server)
-        self.report = Report()
+        self.report = Report(operation.name)
 
     def send_all(self) -> None:
         """Send each case after making its state; ends early with a failure if the server does."""
@@ -276,3 +279,10 @@ def run(name: str, plan: Plan) -> Report:
         running = Run(plan, operation, server)
         running.send_all()
     return running.report
+
+
+def unused(rows: Iterable[Mismatch], reports: Iterable[Report]) -> list[str]:
+    """Return the expected failures that did not occur, each with its operation if it has one."""
+    used = {(row, name) for report in reports for row in report.used for name in ("", report.name)}
+    named = ((row, name) for row in rows for name in sorted(row.operations) or [""])
+    return [f"{name}: {row.reason}" for row, name in named if (row, name) not in used]

@@ -33,6 +33,7 @@ RECORD_HEADERS = {
     "Content-Type": "text/plain",
     "x-reduct-label-axis": "x",
     "x-reduct-label-peak": "12",
+    "x-reduct-label-offset": "0",
 }
 
 DONE = {HTTPStatus.OK}

@@ -194,5 +194,5 @@ def files_of(package: Path) -> dict[str, str]:
     return {
         path.relative_to(package).as_posix(): path.read_text()
         for path in package.rglob("*")
-        if path.is_file() and "__pycache__" not in path.parts
+        if path.suffix.startswith((".py", ".typ")) and "__pycache__" not in path.parts
     }

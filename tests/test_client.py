@@ -112,13 +112,14 @@ async def test_wait_ready_checks_its_timeout(
 
 async def test_base_path_and_trailing_slash(flavour: Flavour) -> None:
     with RealServer(env={"RS_API_BASE_PATH": "/store/"}) as server:
-        for url in (f"{server.url}/store", f"{server.url}/store/"):
+        assert server.url.endswith("/store")
+        for url in (server.url, f"{server.url}/"):
             client = flavour.client(url)
             bucket = await client.create_bucket("bucket", exist_ok=True)
             await bucket.write("entry", b"data")
             assert [await r.read_all() async for r in bucket.query("entry", limit=1)] == [b"data"]
         with pytest.raises(NotFoundError):
-            await flavour.client(server.url).info()
+            await flavour.client(server.url.removesuffix("/store")).info()
 
 
 async def test_close_ends_a_client(flavour: Flavour, server: RealServer) -> None:

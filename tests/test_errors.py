@@ -264,15 +264,16 @@ RAISED = sorted(
 """httpx.CookieConflict is missing: only looking a cookie up by its name raises it."""
 
 
-def made(cls: type[Exception], text: str = "the reason") -> Exception:
-    try:
-        return cls(text)
-    except TypeError:
-        pass
-    try:
-        return cls()
-    except TypeError:
-        return cls(text, request=request(), response=response(500))
+def made(cls: Any) -> Exception:
+    """Make an error of httpx, whose constructors differ."""
+    for arguments in (("reason",), ()):
+        try:
+            found: Exception = cls(*arguments)
+        except TypeError:
+            continue
+        return found
+    status: Exception = cls("reason", request=request(), response=response(500))
+    return status
 
 
 def test_httpx_has_errors() -> None:

@@ -400,10 +400,14 @@ async def test_older_upload_ends_after_a_newer_record(
         await until(lambda: times(found) == [1, 20, 10, 30])
 
 
+@pytest.mark.parametrize(("removed", "overlap"), [([1, 2], 0.0), ([1], 1.0)])
 async def test_removal_does_not_hide_an_unfinished_record(
-    bucket: Bucket, flavour: Flavour, server: RealServer
+    bucket: Bucket, flavour: Flavour, server: RealServer, removed: list[int], overlap: float
 ) -> None:
-    """The number of listed records goes down by one and up by another between two polls."""
+    """The number of listed records goes down, and up by others, between two polls.
+
+    Where both are equal, only an overlap finds what is unfinished, with the next news.
+    """
     turn = anyio.Lock()
 
     async def hook(_request: httpx.Request) -> None:
@@ -413,16 +417,22 @@ async def test_removal_does_not_hide_an_unfinished_record(
     watched, _ = recorded(bucket, flavour, server, hook)
     for timestamp in [1, 2, 3]:
         await bucket.write("entry", b"", timestamp=timestamp)
-    async with reading(watched.subscribe("entry", poll_interval=0.05)) as found:
+    subscription = watched.subscribe("entry", poll_interval=0.05, overlap=overlap)
+    async with reading(subscription) as found:
         await until(lambda: times(found) == [1, 2, 3])
         async with AsyncExitStack() as stack:
             async with turn:
                 complete = await stack.enter_async_context(uploading(bucket, server, 10))
                 await bucket.write("entry", b"", timestamp=20)
-                await bucket.remove_record("entry", 1)
+                for timestamp in removed:
+                    await bucket.remove_record("entry", timestamp)
             await until(lambda: times(found) == [1, 2, 3, 20])
             await complete()
-            await until(lambda: times(found) == [1, 2, 3, 20, 10])
+            if overlap:
+                await bucket.write("entry", b"", timestamp=30)
+                await until(lambda: times(found) == [1, 2, 3, 20, 10, 30])
+            else:
+                await until(lambda: times(found) == [1, 2, 3, 20, 10])
 
 
 @pytest.mark.parametrize("when", [None, {"&kind": {"$eq": "a"}}])

@@ -253,17 +253,28 @@ async def test_a_source_of_another_length(bucket: Bucket, size: int, off_by: int
     with pytest.raises(ValueError, match=f"content_length={size + off_by} but the data has"):
         await bucket.write("entry", produced([data]), 1, content_length=size + off_by)
     assert await contents(bucket.query("entry")) == []
-    if size > 65_536:
-        # A record that was begun stays as a wreck until it is removed.
-        await remove_wreck(bucket)
+    await free(bucket, cut_off=size > 65_536 and off_by > 0)
     await bucket.write("entry", produced([data]), 1, content_length=size)
     assert await stored(bucket) == data
 
 
-async def remove_wreck(bucket: Bucket) -> None:
-    """Remove what an aborted write left, once the server has noticed its end."""
+@pytest.mark.parametrize("off_by", [-1, 1])
+async def test_an_upload_that_is_cut_off(bucket: Bucket, off_by: int) -> None:
+    """A part was sent: the server keeps the time, and the error says how to free it."""
+    chunks = [bytes(70_000)] * 4
+    with pytest.raises(ValueError, match="no record was stored") as caught:
+        await bucket.write("entry", produced(chunks), 1, content_length=280_000 + off_by)
+    assert "remove_record() frees it" in caught.value.__notes__[0]
+    assert await contents(bucket.query("entry")) == []
+    await free(bucket, cut_off=True)
+    await bucket.write("entry", produced(chunks), 1, content_length=280_000)
+    assert await stored(bucket) == bytes(280_000)
+
+
+async def free(bucket: Bucket, *, cut_off: bool) -> None:
+    """Remove what an upload that was cut off left, once the server has noticed."""
     with anyio.fail_after(30):
-        while True:
+        while cut_off:
             try:
                 await bucket.remove_record("entry", 1)
             except (NotFoundError, ConflictError):
