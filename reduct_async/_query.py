@@ -1,10 +1,12 @@
 """Runs queries: starts them, and reads their answers one after the other."""
 
+from collections.abc import Sequence
 from contextlib import aclosing
 
 import httpx
 
 from reduct_api.api.buckets import get_bucket, head_bucket
+from reduct_core import names
 from reduct_core import query as core
 from reduct_core.errors import NotFoundError
 from reduct_core.query import Plan
@@ -47,10 +49,20 @@ async def records(io: Io, plan: Plan) -> Stream[Record]:
             await sleep(core.pause_after_empty(plan, empty))
 
 
+async def check_patterns(io: Io, bucket: str, entries: Sequence[str]) -> None:
+    """Refuse patterns that an older server would take for something else."""
+    if not any(names.is_path_pattern(entry) for entry in entries):
+        return
+    if io.session.api_version is None:
+        await io.send(head_bucket.build_request(bucket))
+    core.check_patterns(entries, io.session.api_version)
+
+
 async def _start(io: Io, plan: Plan) -> int | None:
     """Return the id of the started query; None if its entry does not exist."""
     if not plan.entries:
         return None
+    await check_patterns(io, plan.bucket, plan.entries)
     if plan.single is None and plan.missing != "ignore":
         listed = await io.send(get_bucket.build_request(plan.bucket))
         core.report_missing(plan, core.absent(plan, [entry.name for entry in listed.entries]))

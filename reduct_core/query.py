@@ -299,6 +299,19 @@ def refuse_filters(**filters: object) -> None:
         )
 
 
+def check_patterns(entries: Sequence[str], version: tuple[int, int] | None) -> None:
+    """Raise ReductError for patterns that the server would take for something else."""
+    if version is None or version >= (1, 21):
+        return
+    strange = [entry for entry in entries if names.is_path_pattern(entry)]
+    if strange:
+        raise errors.ReductError(
+            errors.NO_ANSWER,
+            f"the patterns {strange} need ReductStore 1.21, the server speaks API"
+            f" {version[0]}.{version[1]}, which knows '*' at the end of a name only",
+        )
+
+
 def removed_records(answer: QueryId | RemovedRecords) -> int:
     """Return how many records a removal removed."""
     if not isinstance(answer, RemovedRecords):

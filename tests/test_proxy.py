@@ -133,11 +133,15 @@ async def test_password_of_a_proxy(
 
 
 async def test_proxy_that_is_down(flavour: Flavour, environment: pytest.MonkeyPatch) -> None:
+    """It is the proxy that is named then: the server may well be up."""
     with refusing() as proxy:
         environment.setenv("HTTP_PROXY", proxy.replace("//", "//user:pass-word@"))
         client = flavour.client(TARGET, retry=None)
-        with pytest.raises(TransportError, match=r"Cannot connect to http://reduct\.test:8383"):
+        with pytest.raises(TransportError) as caught:
             await client.list()
+        assert caught.value.message.startswith("Cannot connect to http://reduct.test:8383")
+        assert f"proxy {proxy.removeprefix('http://')}" in caught.value.message
+        assert "pass-word" not in caught.value.message
 
 
 async def test_page_of_a_proxy(flavour: Flavour, environment: pytest.MonkeyPatch) -> None:
@@ -181,9 +185,10 @@ async def test_tunnel_that_is_refused(
     with ScriptedServer([HEAD, answer(status=status, reason="No way")]) as proxy:
         environment.setenv("HTTPS_PROXY", proxy.url)
         client = flavour.client("https://reduct.test", "token", retry=None)
-        text = f"Cannot connect to https://reduct.test: .*{status} No way"
-        with pytest.raises(TransportError, match=text):
+        with pytest.raises(TransportError, match=f"{status} No way") as caught:
             await client.list()
+        assert caught.value.message.startswith("Cannot connect to https://reduct.test")
+        assert f"proxy 127.0.0.1:{proxy.port}" in caught.value.message
     assert len(proxy.requests) == 1
 
 

@@ -349,6 +349,8 @@ async def test_what_the_server_refuses(bucket: Bucket, entries: str | list[str])
     ("arguments", "error"),
     [
         ({"when": ["$eq"]}, TypeError),
+        ({"when": '{"&a": {"$eq": 1}}'}, ValueError),
+        ({"when": "a"}, ValueError),
         ({"when": {"&a": {"$eq": object()}}}, TypeError),
         ({"when": {"&a": {"$eq": float("nan")}}}, ValueError),
         ({"when": {"&a": {"$eq": 2**63}}}, ValueError),

@@ -370,7 +370,7 @@ async def test_b29_capitalised_header_names(flavour: Flavour) -> None:
             }
         ),
         REQUEST,
-        answer(b"<html>", headers={"CONTENT-TYPE": "TEXT/HTML"}),
+        answer(b"<html>", headers={"CONTENT-TYPE": "TEXT/HTML", "x-reduct-api": ""}),
         REQUEST,
         answer(status=404, headers={"X-Reduct-Error": "the text"}),
     ]
