@@ -140,6 +140,11 @@ def _check_meta(when: Condition) -> None:
             raise ValueError("when: $not takes a list for attachments ($meta entries)")
 
 
+def is_stateful(when: Condition | None) -> bool:
+    """Tell whether a condition remembers records that it saw before."""
+    return any(operator in STATEFUL for operator, _ in _operators(when))
+
+
 def check_stateless(when: Condition | None) -> None:
     """Raise ValueError for a condition with a memory, which a subscription cannot keep."""
     for operator, _ in _operators(when):

@@ -213,9 +213,34 @@ def pause_after_empty(plan: Plan, count: int) -> float:
     return min(0.001 * 2.0 ** min(count, 10), 0.1)
 
 
+def resumed(plan: Plan, last: int | None, error: errors.ReductError) -> Plan:
+    """Return the rest of a query that failed after the record at `last`, or raise `error`.
+
+    The server drops the connection under a query when records of the same block are removed,
+    and forgets queries that are not read for long. Records of one entry come in the order of
+    time, so the rest is known, unless a condition has a memory.
+    """
+    lost = errors.is_away(error) and not isinstance(error, errors.TimeoutError)
+    if not lost and not (error.status_code == 404 and _EXPIRED in error.message):
+        raise error
+    can_resume = plan.single is not None and plan.body.ext is None
+    if last is None or not can_resume or conditions.is_stateful(plan.body.when):
+        if lost and last is not None:
+            error.add_note(
+                "The server breaks off a query when records are removed under it: collect first,"
+                " remove afterwards."
+            )
+        raise error
+    body = evolve(plan.body, start=min(last + 1, plan.body.stop or MAX_US))
+    return evolve(plan, body=body)
+
+
+_EXPIRED = "expired"
+
+
 def explain(error: errors.NotFoundError, plan: Plan) -> errors.ReductError:
     """Return `error`, with the cure if the server has forgotten the query."""
-    if "expired" not in error.message:
+    if _EXPIRED not in error.message:
         return error
     return errors.for_status(
         error.status_code,

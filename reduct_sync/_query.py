@@ -8,7 +8,7 @@ import httpx
 from reduct_api.api.buckets import get_bucket, head_bucket
 from reduct_core import names
 from reduct_core import query as core
-from reduct_core.errors import NotFoundError
+from reduct_core.errors import NotFoundError, ReductError
 from reduct_core.query import Plan
 from reduct_core.sieve import Sieve
 
@@ -29,7 +29,25 @@ def query(io: Io, plan: Plan) -> Stream[Record]:
 
 
 def records(io: Io, plan: Plan) -> Stream[Record]:
-    """Yield what the server selects for `plan`."""
+    """Yield what the server selects for `plan`.
+
+    A query that the server lost on the way is begun anew behind the last record, where its
+    order and conditions allow it.
+    """
+    rest = plan
+    while True:
+        last: int | None = None
+        try:
+            with closing(_records(io, rest)) as found:
+                for record in found:
+                    last = record.timestamp
+                    yield record
+            return
+        except ReductError as error:
+            rest = core.resumed(rest, last, error)
+
+
+def _records(io: Io, plan: Plan) -> Stream[Record]:
     query_id = _start(io, plan)
     ended = query_id is None
     empty = 0

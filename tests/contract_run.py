@@ -7,6 +7,7 @@ random cases. There is no seed and no database, so two runs send the same.
 
 import collections
 import dataclasses
+import time
 from collections.abc import Callable, Iterable
 from typing import Any
 
@@ -48,6 +49,9 @@ VERSION = "1.21"
 
 LAST_REQUESTS = 5
 """How many requests a message shows when the server process is gone."""
+
+END_SECONDS = 2.0
+"""How long a server may take to end; a few milliseconds, if it does."""
 
 SHOWN_FAILURES = 10
 """How many failures of one operation a message shows."""
@@ -141,10 +145,6 @@ class Report:
         return "\n\n".join(shown)
 
 
-class ServerGone(Exception):
-    """The server process ended."""
-
-
 class Run:
     """One operation on one server."""
 
@@ -158,14 +158,14 @@ class Run:
     def send_all(self) -> None:
         """Send each case after making its state; ends early with a failure if the server does."""
         prepare = preparation(self.operation)
-        try:
-            for number, case in enumerate(self.cases()):
-                prepare(self.world)
-                # Every third random request goes where chance leads it.
-                self.send(case, led=phase(case) != TestPhase.FUZZING or number % 3 != 0)
-        except ServerGone:
-            requests_text = "\n".join(self.report.last)
-            self.report.failures.append(f"the server process is gone after\n{requests_text}")
+        for number, case in enumerate(self.cases()):
+            prepare(self.world)
+            # Every third random request goes where chance leads it.
+            self.send(case, led=phase(case) != TestPhase.FUZZING or number % 3 != 0)
+            if not self.server.alive():
+                last = "\n".join(self.report.last)
+                self.report.failures.append(f"the server process is gone after\n{last}")
+                return
 
     def cases(self) -> list[AnyCase]:
         """Return the generated requests."""
@@ -205,10 +205,8 @@ class Run:
             response = self.exchange(prepared)
         except requests.RequestException as error:
             self.report.failures.append(f"no answer: {error}\n{shown(prepared)}")
+            self.wait_for_end()
             return
-        finally:
-            if not self.server.alive():
-                raise ServerGone
         self.report.statuses[response.status_code] += 1
         self.judge(case, request, response)
 
@@ -236,6 +234,12 @@ class Run:
         """
         with requests.Session() as session:
             return session.send(prepared, timeout=REQUEST_SECONDS, allow_redirects=False)
+
+    def wait_for_end(self) -> None:
+        """Wait as long as it takes a server that ends to end, after it closed its connections."""
+        deadline = time.monotonic() + END_SECONDS
+        while self.server.alive() and time.monotonic() < deadline:
+            time.sleep(0.01)
 
     def judge(self, case: AnyCase, request: Request, response: requests.Response) -> None:
         """Note what is wrong with an answer, unless it is expected."""

@@ -104,8 +104,9 @@ class World:
         self.make(BUCKET)
 
     def record(self) -> None:
-        self.bucket()
-        self.make(RECORD, data=CONTENT, headers=RECORD_HEADERS)
+        if not self.is_there(RECORD):
+            self.bucket()
+            self.make(RECORD, data=CONTENT, headers=RECORD_HEADERS)
 
     def token(self) -> None:
         if self._token is not None:
@@ -151,12 +152,12 @@ class World:
     def make(self, path: str, **arguments: Any) -> None:
         """Create something unless it is there; after what had its name is removed."""
         deadline = time.monotonic() + SETTLE_SECONDS
-        while True:
-            self.call("POST", path, ANY, **arguments)
-            if self.call("HEAD", path, ANY).status_code in DONE:
-                return
+        while not self.is_there(path):
             assert time.monotonic() < deadline, f"{path} cannot be made"
-            time.sleep(0.002)
+            self.call("POST", path, ANY, **arguments)
+
+    def is_there(self, path: str) -> bool:
+        return self.call("HEAD", path, ANY).status_code in DONE
 
     def remove(self, path: str) -> None:
         """Remove something unless it is gone, and wait until it is."""

@@ -121,8 +121,9 @@ def needed(operation: Operation, case: AnyCase) -> str:
     """Return what a request needs by the description of its operation."""
     sentence = operation.content["description"].rpartition("Needs ")[2].replace("\n", " ")
     found = re.findall("|".join(MAY), sentence)
-    if len(found) == 2:
-        return str(found[case.body["query_type"] == "REMOVE"])
+    if isinstance(case.body, dict) and "query_type" in case.body:
+        read, write = found
+        return str(write if case.body["query_type"] == "REMOVE" else read)
     (need,) = found
     return str(need)
 
