@@ -1,5 +1,6 @@
 """Runs queries: starts them, and reads their answers one after the other."""
 
+import time
 from collections.abc import Sequence
 from contextlib import aclosing
 
@@ -52,7 +53,9 @@ async def _records(io: Io, plan: Plan) -> Stream[Record]:
     ended = query_id is None
     empty = 0
     while query_id is not None and not ended:
+        began = time.monotonic()
         response = await _next_answer(io, plan, query_id)
+        seconds = time.monotonic() - began
         try:
             answer = core.parse_answer(plan, response)
             reader = AnswerReader(response, answer)
@@ -62,7 +65,7 @@ async def _records(io: Io, plan: Plan) -> Stream[Record]:
         finally:
             await response.aclose()
         ended = answer.last
-        empty = 0 if answer.heads else empty + 1
+        empty = core.empty_in_a_row(answer, empty, seconds)
         if empty and not ended:
             await sleep(core.pause_after_empty(plan, empty))
 

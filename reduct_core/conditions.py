@@ -5,6 +5,7 @@ refused here. Everything else is the server's to judge.
 """
 
 import json
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, TypeAlias
 
@@ -12,6 +13,9 @@ from .names import is_meta
 
 Condition: TypeAlias = Mapping[str, Any] | bool | int | float | str
 """A condition: an object of operators, or a constant or reference such as "&label"."""
+
+# "$$" begins a text, too.
+_REFERENCE = re.compile(r"[&@].|\$[^$]", re.DOTALL)
 
 STATEFUL = frozenset({"$limit", "$each_n", "$each_t", "$gate", "#ctx_before", "#ctx_after"})
 """Operators that remember records they saw before."""
@@ -23,6 +27,11 @@ def check(when: Condition | None, entries: Sequence[str]) -> None:
         return
     if not isinstance(when, (Mapping, bool, int, float, str)):
         raise TypeError(f"when must be a dict, not {type(when).__name__}")
+    if isinstance(when, str) and not _REFERENCE.match(when):
+        raise ValueError(
+            f"when={when[:60]!r} is a constant text, which is true for every record; pass a dict,"
+            ' or a reference such as "&label"'
+        )
     _check_json(when, "when")
     for operator, operand in _operators(when):
         if operator == "$rem":

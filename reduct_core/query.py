@@ -35,7 +35,9 @@ HEAD_BYTES = 60_000
 room for what the server does not count: one more record, names of entries and labels."""
 
 MAX_EMPTY_ANSWERS = 1000
-"""Empty answers in a row after which a query is given up."""
+"""Empty answers in a row, each at once, after which a query is given up."""
+
+AT_ONCE_SECONDS = 0.05
 
 V1_RECORDS = 1000
 """Records in one answer of protocol v1, where larger answers are faster."""
@@ -200,11 +202,18 @@ def parse_answer(plan: Plan, response: httpx.Response) -> Answer:
     return answer
 
 
-def pause_after_empty(plan: Plan, count: int) -> float:
-    """Return the seconds to wait after `count` answers in a row with nothing in them.
+def empty_in_a_row(answer: Answer, count: int, seconds: float) -> int:
+    """Return how many answers in a row, this one included, came at once with nothing in them.
 
-    The server holds such an answer back for seconds; one that comes at once, again and again,
-    must neither keep the loop busy nor be asked for ever.
+    The server holds an empty answer back for a while, 5 s unless told otherwise.
+    """
+    return count + 1 if not answer.heads and seconds < AT_ONCE_SECONDS else 0
+
+
+def pause_after_empty(plan: Plan, count: int) -> float:
+    """Return the seconds to wait after `count` empty answers in a row that came at once.
+
+    They must neither keep the loop busy nor be asked for without end.
     """
     if count >= MAX_EMPTY_ANSWERS:
         raise errors.ProtocolError(

@@ -39,6 +39,7 @@ from tests.contract_world import (
     add_records,
     at_home,
     lead,
+    new_session,
     preparation,
 )
 from tests.document import Operation, document, operations
@@ -159,9 +160,15 @@ class Run:
         """Send each case after making its state; ends early with a failure if the server does."""
         prepare = preparation(self.operation)
         for number, case in enumerate(self.cases()):
-            prepare(self.world)
             # Every third random request goes where chance leads it.
-            self.send(case, led=phase(case) != TestPhase.FUZZING or number % 3 != 0)
+            led = phase(case) != TestPhase.FUZZING or number % 3 != 0
+            try:
+                prepare(self.world)
+                self.send(case, led)
+            except requests.ConnectionError:
+                self.wait_for_end()
+                if self.server.alive():
+                    raise
             if not self.server.alive():
                 last = "\n".join(self.report.last)
                 self.report.failures.append(f"the server process is gone after\n{last}")
@@ -193,9 +200,9 @@ class Run:
             suppress_health_check=list(hypothesis.HealthCheck),
         )
 
-    def send(self, case: AnyCase, *, led: bool, headers: dict[str, str] | None = None) -> None:
+    def send(self, case: AnyCase, led: bool) -> None:
         """Send a request unless it has to be kept back, and judge the answer."""
-        prepared = self.prepared(case, led, headers)
+        prepared = self.prepared(case, led, self.world.authorization())
         request = Request.of(prepared)
         if reason := self.plan.stop(request):
             self.report.stopped[reason] += 1
@@ -211,14 +218,13 @@ class Run:
         self.judge(case, request, response)
 
     def prepared(
-        self, case: AnyCase, led: bool, headers: dict[str, str] | None
+        self, case: AnyCase, led: bool, credentials: dict[str, str]
     ) -> requests.PreparedRequest:
         """Return what goes on the wire."""
         if led:
             lead(case, self.operation, self.world)
         if isinstance(case.body, dict):
             case.body = at_home(case.body)
-        credentials = self.world.authorization() if headers is None else headers
         parts = case.as_transport_kwargs(base_url=self.world.url, headers=credentials)
         prepared = requests.Request(**parts).prepare()
         # A random number.
@@ -232,7 +238,7 @@ class Run:
 
         It does so after an answer that it sent before it read the whole body.
         """
-        with requests.Session() as session:
+        with new_session() as session:
             return session.send(prepared, timeout=REQUEST_SECONDS, allow_redirects=False)
 
     def wait_for_end(self) -> None:

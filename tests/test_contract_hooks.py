@@ -33,6 +33,7 @@ from tests.contract_world import (
     TIME,
     World,
     at_home,
+    new_session,
 )
 from tests.document import OPERATIONS
 from tests.real_server import RealServer
@@ -369,9 +370,10 @@ def send_all(sample: Sample, world: World) -> bool:
         # An error has neither id nor link, and there is nothing to read then.
         method, address = request.format_map({"id": 0, "link": LINK, **known}).split(" ", 1)
         try:
-            response = requests.request(
-                method, world.url + address, headers=headers, data=body, timeout=REQUEST_SECONDS
-            )
+            with new_session() as session:
+                response = session.request(
+                    method, world.url + address, headers=headers, data=body, timeout=REQUEST_SECONDS
+                )
         except requests.ConnectionError:
             return False
         headers, body = {}, b""

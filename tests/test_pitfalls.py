@@ -253,6 +253,7 @@ async def test_b06_an_empty_list_selects_nothing(recorded: Bucket, recorder: Rec
     assert await times(recorded.query("a")) == [1]
 
 
+@pytest.mark.since_1_21
 async def test_b06_exclusions_alone_are_no_restriction(bucket: Bucket) -> None:
     await write_all(bucket, "a", 1)
     await write_all(bucket, "x", 1)
@@ -261,6 +262,42 @@ async def test_b06_exclusions_alone_are_no_restriction(bucket: Bucket) -> None:
     assert await keys(bucket.query("*")) == [("a", 1), ("x", 1)]
     assert await bucket.remove_query(["!x"], everything=True) == 1
     assert await keys(bucket.query("*")) == [("x", 1)]
+
+
+@pytest.mark.parametrize(
+    "entries", [["*", "!keep"], "!keep", "a/**", "*/left", "/a", "cam-*-left", "**"]
+)
+async def test_b06_an_older_server_takes_patterns_for_something_else(
+    flavour: Flavour, entries: str | list[str]
+) -> None:
+    """1.20 would remove from `keep`, too; the server is played, so that this runs everywhere."""
+    sent: list[str] = []
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        sent.append(f"{request.method} {request.url.path}")
+        return httpx.Response(200, headers={"x-reduct-api": "1.20"}, json={"removed_records": 9})
+
+    for asked_before in (False, True):
+        client = flavour.client("http://server", transport=httpx.MockTransport(answer))
+        bucket = client.bucket("b")
+        if asked_before:
+            await client.is_alive()
+        refused = pytest.raises(flavour.package.ReductError, match=r"need ReductStore 1\.21.*1\.20")
+        with refused:
+            await bucket.remove_query(entries, start=0)
+        with refused:
+            await contents(bucket.query(entries))
+        with refused:
+            await bucket.create_query_link(entries)
+    assert set(sent) <= {"HEAD /api/v1/b/b", "GET /api/v1/alive"}
+
+
+async def test_b06_patterns_that_every_server_knows(bucket: Bucket) -> None:
+    for name in ("a", "ab", "b"):
+        await write_all(bucket, name, 1)
+    assert await keys(bucket.query("a*")) == [("a", 1), ("ab", 1)]
+    assert await bucket.remove_query(["a*"], start=0) == 2
+    assert await keys(bucket.query("*")) == [("b", 1)]
 
 
 # --- B7, B8: times that meet ---------------------------------------------------------------

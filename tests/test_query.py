@@ -134,6 +134,7 @@ async def test_names_and_prefixes(
     assert sorted(entry for entry, _ in await keys(named.query(entries))) == expected
 
 
+@pytest.mark.since_1_21
 @pytest.mark.parametrize(
     ("entries", "expected"),
     [
