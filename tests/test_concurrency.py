@@ -426,7 +426,7 @@ async def test_wedge_is_named_and_not_retried(
     flavour: Flavour, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Whether it comes as the answer or as the error of one record."""
-    entries = {"x-reduct-entries": "d,e"}
+    entries = {"x-reduct-entries": "d,e", "x-reduct-start-ts": "0"}
 
     def handler(request: httpx.Request) -> httpx.Response:
         if request.url.path.endswith("/e/batch"):

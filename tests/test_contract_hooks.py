@@ -106,11 +106,14 @@ def io_headers(entry: str, time: int, record: str) -> dict[str, str]:
     return {"x-reduct-entries": entry, "x-reduct-start-ts": str(time), "x-reduct-0-0": record}
 
 
-def io_change(fatal: Callable[[Request], bool] | None, call: str, entry: str) -> Sample:
+def io_change(
+    fatal: Callable[[Request], bool] | None, call: str, entry: str, record: str = ""
+) -> Sample:
     method = {"update": "PATCH", "remove": "DELETE", "write": "POST"}[call]
     body = b"x" if call == "write" else b""
-    headers = io_headers(entry, TIME, f"{len(body)},")
-    return Sample(fatal, Request(method, f"{IO}/{call}", headers=headers, body=body))
+    headers = io_headers(entry, TIME + 1, f"{len(body)},{record}")
+    request = Request(method, f"{IO}/{call}", headers=headers, body=body)
+    return Sample(fatal, request, (f"GET {ENTRY}?ts={TIME + 1}",))
 
 
 def fetched(
@@ -207,6 +210,8 @@ SAMPLES = [
     batch(no_token, "text/plain,a/b=1"),
     batch(no_token, ",@x=1"),
     batch(no_token, ',b="1,2",a:b=1'),
+    batch(no_token, ',a"b=1'),
+    batch(no_token, ",a,b=1"),
     batch(no_token, ",a b=1", "PATCH"),
     labelled(no_token, "a%20b"),
     labelled(no_token, "%C3%A9"),
@@ -218,6 +223,9 @@ SAMPLES = [
     batch(None, ",a b=", "PATCH"),
     labelled(None, "a"),
     labelled(None, "a,b%20c"),
+    batch(no_token, ",a b="),
+    batch(None, ",a%20b=1"),
+    io_change(None, "write", NAMES["entry"], ",a b="),
     # --- Labels that the other kind of batch cannot say
     labelled(foreign, "%C3%A9", READ_BATCH),
     labelled(foreign, "a%0Ab", READ_BATCH),

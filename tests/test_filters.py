@@ -86,7 +86,7 @@ labels = st.dictionaries(names, values, max_size=3)
     each_n=st.none() | st.integers(1, 4),
     limit=st.none() | st.integers(1, 4),
 )
-@settings(max_examples=50)
+@settings(max_examples=40)
 async def test_filters_select_exactly_what_they_say(
     bucket: Bucket,
     flavour: Flavour,
@@ -113,7 +113,7 @@ async def test_filters_select_exactly_what_they_say(
 
 
 @given(include=labels.filter(lambda chosen: "" not in chosen.values()))
-@settings(max_examples=25)
+@settings(max_examples=15)
 async def test_filters_of_several_entries(
     bucket: Bucket, flavour: Flavour, ahead: bool, include: dict[str, str]
 ) -> None:

@@ -485,7 +485,7 @@ async def test_b12_none_removes_in_updates_alone(bucket: Bucket, flavour: Flavou
 
 
 @given(labels=st.dictionaries(label_names, label_values, max_size=3))
-@settings(max_examples=40)
+@settings(max_examples=25)
 async def test_b12_single_writes_and_batches_agree(
     bucket: Bucket, flavour: Flavour, labels: dict[str, str]
 ) -> None:

@@ -2,15 +2,18 @@
 
 import json
 from collections.abc import AsyncIterator, Callable, Iterator
+from functools import partial
 from typing import Any
 
 import anyio
 import httpx
 import pytest
 
+import reduct_async
 from reduct_async import (
     ApiError,
     AuthenticationError,
+    Bucket,
     Client,
     ProtocolError,
     ReductError,
@@ -23,6 +26,7 @@ from tests.scripted_server import (
     DEADLINE,
     FINISH,
     HEAD,
+    HOLD,
     REQUEST,
     RESET,
     Pause,
@@ -474,6 +478,65 @@ async def test_early_answers_before_a_reset(flavour: Flavour, status: int) -> No
         assert caught.value.status_code in (status, -1)
         assert await client.list() == []
         assert [request.method for request in server.requests].count("POST") == 1
+
+
+@pytest.mark.parametrize("error", [OSError, ConnectionResetError, httpx.ReadError, TransportError])
+async def test_b28_errors_of_a_body_pass_while_it_is_sent(
+    flavour: Flavour, error: type[Exception]
+) -> None:
+    """They look like those of the connection, and are the user's own."""
+    mine = TransportError(-1, "mine") if error is TransportError else error("mine")
+
+    def body() -> Iterator[bytes]:
+        yield bytes(200_000)
+        raise mine
+
+    with ScriptedServer([REQUEST], [reply, reply]) as server:
+        bucket = flavour.client(server.url).bucket("bucket")
+        with pytest.raises(error) as caught:
+            await bucket.write("entry", body(), content_length=300_000)
+        assert caught.value is mine
+        await bucket.write("entry", b"data")
+    assert sorted(request.complete for request in server.requests) == [False, True]
+
+
+@pytest.mark.parametrize("anyio_backend", ["asyncio", "trio"])
+@pytest.mark.anyio
+async def test_cancelled_calls_leak_nothing() -> None:
+    """Nor does the answer of a cancelled call reach the next one."""
+    streamed = answer(bytes(1000), headers={"x-reduct-time": "1"}, length=9_000_000)
+    scripts: list[Script] = [
+        [REQUEST, HOLD],
+        [REQUEST, EMPTY_LIST[:40], HOLD],
+        [REQUEST, HOLD],
+        [REQUEST, streamed, HOLD],
+        [reply, reply],
+    ]
+    with ScriptedServer(*scripts) as server:
+        limits = httpx.Limits(max_connections=1)
+        async with reduct_async.Client(server.url, timeout=DEADLINE, limits=limits) as client:
+            bucket = client.bucket("bucket")
+            write = partial(bucket.write, "entry", b"data")
+            calls: list[Any] = [client.list, client.list, write, partial(read, bucket)]
+            for call in calls:
+                seen = len(server.requests)
+                async with anyio.create_task_group() as group:
+                    group.start_soon(call)
+                    await eventually(partial(more_than, server, seen))
+                    await anyio.sleep(0.05)
+                    group.cancel_scope.cancel()
+            await bucket.write("entry", b"data")
+            assert await client.list() == []
+        assert server.connections == 5
+
+
+def more_than(server: ScriptedServer, requests: int) -> bool:
+    return len(server.requests) > requests
+
+
+async def read(bucket: Bucket) -> None:
+    async with bucket.read("entry") as record:
+        await record.read_all()
 
 
 async def test_stale_connections_are_replaced(flavour: Flavour) -> None:
