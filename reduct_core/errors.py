@@ -187,6 +187,12 @@ def _reason(exc: BaseException) -> str:
     return f"{cause} is missing" if isinstance(cause, KeyError) else str(cause)
 
 
+def check_status(response: httpx.Response, expected: int) -> None:
+    """Raise ProtocolError for a success that the API does not give, as gateways do."""
+    if response.status_code != expected:
+        raise not_the_api(response, f"status {response.status_code} instead of {expected}")
+
+
 def not_the_api(response: httpx.Response, reason: str) -> ProtocolError:
     """Return the error of a successful answer that the API would not give."""
     kind = response.headers.get("content-type", "no content type")
