@@ -15,6 +15,7 @@ Bad arguments are ValueError or TypeError, raised before anything is sent.
 
 import builtins
 import json
+import ssl
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
@@ -244,7 +245,9 @@ def _lost(exc: Exception, request: httpx.Request) -> ReductError:
     where: dict[str, str] = {"method": request.method, "path": request.url.path}
     place = _address(request.url)
     text = str(exc) or type(exc).__name__
-    if isinstance(exc, (httpx.ConnectError, httpx.UnsupportedProtocol, httpx.ProxyError)):
+    # Older httpcore lets errors of certificates out of the handshake as they are.
+    unconnected = (httpx.ConnectError, httpx.UnsupportedProtocol, httpx.ProxyError)
+    if isinstance(exc, (*unconnected, ssl.SSLCertVerificationError)):
         proxy = request.extensions.get(PROXY)
         via = f" (through the proxy {proxy}, which the environment names)" if proxy else ""
         return TransportError(NO_ANSWER, f"Cannot connect to {place}{via}: {text}", **where)

@@ -29,7 +29,7 @@ FIRST = datetime(1970, 1, 1)
 LAST = datetime(9999, 12, 31, 23, 59, 59, 999999)
 BERLIN = "CET-1CEST,M3.5.0,M10.5.0/3"
 
-offsets = st.timedeltas(timedelta(hours=-23), timedelta(hours=23)).map(timezone)
+offsets = st.integers(-23 * 60, 23 * 60).map(lambda minutes: timezone(timedelta(minutes=minutes)))
 
 
 @contextmanager
