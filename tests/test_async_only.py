@@ -184,8 +184,8 @@ async def test_cancelled_batch_is_finished_before_the_next_write(
     assert not watched.clashes
 
 
-# httpcore leaves its own generators to the collector, of which trio warns; the connection is closed.
-@pytest.mark.filterwarnings("ignore:Async generator 'httpcore:ResourceWarning")
+# httpx leaves its own generators to the collector, of which trio warns; connections are closed.
+@pytest.mark.filterwarnings("ignore:Async generator '(httpcore|httpx|tests)[.]:ResourceWarning")
 @pytest.mark.parametrize("size", [1000, LARGE])
 async def test_interrupted_queries_leak_no_connection(
     bucket: Bucket, recorder: Recorder, size: int
