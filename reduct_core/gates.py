@@ -122,15 +122,16 @@ class Gates(Generic[S]):
     def __len__(self) -> int:
         return len(self._gates)
 
-    def enter(self, key: Key, mode: Mode) -> Ticket[S]:
-        """Return a place at the gate, without a signal if it is free for `mode` at once.
+    def enter(self, ticket: Ticket[S]) -> None:
+        """Take a place at the gate; `ticket` has no signal if it may pass at once.
 
-        Otherwise the signal is set when its turn comes. Every ticket must be given to `leave`.
+        Otherwise the signal is set when its turn comes. Every ticket must be given to `leave`,
+        also where an interruption (Ctrl-C) may have come before or in the midst of this call.
 
         Raises ReductError where the present task or thread would wait for itself, e.g. in a
         body iterator that writes to the entry it is written to.
         """
-        ticket: Ticket[S] = Ticket(key, mode)
+        key, mode = ticket.key, ticket.mode
         with self._lock:
             nested = self._nested(key, mode)
             gate = self._gates.setdefault(key, _Gate())
@@ -140,15 +141,16 @@ class Gates(Generic[S]):
             else:
                 ticket.signal = self._make_signal()
                 gate.queue.append(ticket)
-        return ticket
 
     def leave(self, ticket: Ticket[S]) -> None:
-        """Give a place back, passed or still waiting, and let the next ones pass."""
+        """Give a place back, passed, still waiting or never taken; let the next ones pass."""
         with self._lock:
-            gate = self._gates[ticket.key]
-            if ticket.granted:
+            gate = self._gates.get(ticket.key)
+            if gate is None:
+                return
+            if ticket in gate.holders:
                 gate.holders.remove(ticket)
-            else:
+            elif ticket in gate.queue:
                 gate.queue.remove(ticket)
             while gate.queue and gate.admits(gate.queue[0].mode):
                 waiting = gate.queue.popleft()

@@ -67,7 +67,7 @@ def _count(value: int | None, name: str) -> int | None:
     return int(value)
 
 
-def _seconds(value: float | None) -> int | None:
+def _seconds(value: Any) -> int | None:
     if value is None:
         return None
     if isinstance(value, bool) or not hasattr(value, "__float__"):

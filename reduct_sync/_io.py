@@ -9,7 +9,7 @@ import httpx
 from reduct_api.types import RequestSpec
 from reduct_core import errors
 from reduct_core.config import Config
-from reduct_core.gates import Claim, Gates, note_held
+from reduct_core.gates import Claim, Gates, Ticket, note_held
 from reduct_core.transport import (
     Discard,
     Exchange,
@@ -105,11 +105,10 @@ class Io:
     def gate(self, claims: Sequence[Claim]) -> Iterator[None]:
         """Wait until no conflicting call of this client is in flight, and keep others out."""
         self._home.enter()
-        tickets = []
+        tickets: list[Ticket[Event]] = [Ticket(key, mode) for key, mode in claims]
         try:
-            for key, mode in claims:
-                ticket = self._gates.enter(key, mode)
-                tickets.append(ticket)
+            for ticket in tickets:
+                self._gates.enter(ticket)
                 if ticket.signal is not None:
                     ticket.signal.wait()
             release = note_held(tickets)

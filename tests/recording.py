@@ -25,6 +25,7 @@ import anyio.from_thread
 import httpx
 from attrs import define, frozen
 
+from reduct_core.gates import Gates, Key, Mode, Ticket
 from tests.flavours import Flavour
 
 Hook: TypeAlias = Callable[[httpx.Request], Coroutine[Any, Any, httpx.Response | None]]
@@ -253,3 +254,10 @@ async def until(condition: Callable[[], bool]) -> None:
     with anyio.fail_after(HANG_SECONDS):
         while not condition():
             await anyio.sleep(0.005)
+
+
+def entered(gates: Gates[Any], key: Key, mode: Mode) -> Ticket[Any]:
+    """Return a ticket with a place at a gate."""
+    ticket: Ticket[Any] = Ticket(key, mode)
+    gates.enter(ticket)
+    return ticket

@@ -17,7 +17,7 @@ from reduct_core import gates
 from reduct_core.gates import Claim, Gates, Key, Mode, Ticket, bucket_claims, entry_claims
 from tests.flavours import Flavour
 from tests.real_server import RealServer
-from tests.recording import HANG_SECONDS, Recorder, until
+from tests.recording import HANG_SECONDS, Recorder, entered, until
 
 WEDGE = "Failed to acquire async write lock within timeout (caller: persistence.rs:38)"
 
@@ -529,7 +529,7 @@ class Caller:
 
     def go_on(self) -> None:
         while self._left and (not self.tickets or self.tickets[-1].granted):
-            self.tickets.append(self._books.enter(*self._left.pop(0)))
+            self.tickets.append(entered(self._books, *self._left.pop(0)))
 
     def leave(self) -> None:
         self._left.clear()
@@ -565,10 +565,10 @@ def test_any_order_of_calls(claims: list[tuple[Claim, ...]], data: st.DataObject
 def test_first_come_first_served() -> None:
     books: Gates[anyio.Event] = Gates(anyio.Event)
     key = Key("bucket", str(uuid.uuid4()))
-    first = books.enter(key, Mode.WRITE)
-    removal = books.enter(key, Mode.REMOVE)
-    update = books.enter(key, Mode.UPDATE)
-    write = books.enter(key, Mode.WRITE)
+    first = entered(books, key, Mode.WRITE)
+    removal = entered(books, key, Mode.REMOVE)
+    update = entered(books, key, Mode.UPDATE)
+    write = entered(books, key, Mode.WRITE)
     # An update could go beside the first write, and yet does not overtake the removal.
     assert [t.granted for t in (first, removal, update, write)] == [True, False, False, False]
     books.leave(first)

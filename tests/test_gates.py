@@ -20,6 +20,7 @@ from hypothesis.stateful import (
 
 from reduct_core.errors import ReductError
 from reduct_core.gates import Gates, Key, Mode, Ticket, bucket_claims, entry_claims, note_held
+from tests.recording import entered
 
 WRITE, UPDATE, REMOVE = Mode.WRITE, Mode.UPDATE, Mode.REMOVE
 
@@ -103,9 +104,9 @@ class Books(RuleBasedStateMachine):
         own = [guest for guest in task.held if guest in room.inside]
         if any(conflict(mode, guest.ticket.mode) for guest in own):
             with pytest.raises(ReductError, match="would wait for itself"):
-                task.context.run(self.gates.enter, key, mode)
+                task.context.run(entered, self.gates, key, mode)
             return None
-        ticket = task.context.run(self.gates.enter, key, mode)
+        ticket = task.context.run(entered, self.gates, key, mode)
         guest = Guest(ticket, inside=room.admits(mode) and (bool(own) or not room.waiting))
         (room.inside if guest.inside else room.waiting).append(guest)
         self.rooms[key] = room
@@ -170,19 +171,19 @@ def test_books_keep_to_the_model() -> None:
 def test_conflicts(first: Mode, second: Mode) -> None:
     """The rules of design.md 7, in both orders."""
     gates = Gates(Flag)
-    gates.enter(Key("b", "x"), first)
-    assert (gates.enter(Key("b", "x"), second).signal is not None) is conflict(first, second)
-    assert gates.enter(Key("b", "y"), second).signal is None
-    assert gates.enter(Key("c", "x"), second).signal is None
+    entered(gates, Key("b", "x"), first)
+    assert (entered(gates, Key("b", "x"), second).signal is not None) is conflict(first, second)
+    assert entered(gates, Key("b", "y"), second).signal is None
+    assert entered(gates, Key("c", "x"), second).signal is None
 
 
 def test_first_come_first_served() -> None:
     """A call that could go at once does not pass those that wait."""
     gates = Gates(Flag)
     key = Key("b", "x")
-    holder = gates.enter(key, UPDATE)
-    waiting = gates.enter(key, REMOVE)
-    late = gates.enter(key, UPDATE)
+    holder = entered(gates, key, UPDATE)
+    waiting = entered(gates, key, REMOVE)
+    late = entered(gates, key, UPDATE)
     assert waiting.signal == Flag(up=False)
     assert late.signal == Flag(up=False)
     gates.leave(holder)
@@ -196,9 +197,9 @@ def test_first_come_first_served() -> None:
 def test_an_abandoned_place_lets_the_next_ones_pass() -> None:
     gates = Gates(Flag)
     key = Key("b", "x")
-    holder = gates.enter(key, UPDATE)
-    waiting = gates.enter(key, REMOVE)
-    late = gates.enter(key, WRITE)
+    holder = entered(gates, key, UPDATE)
+    waiting = entered(gates, key, REMOVE)
+    late = entered(gates, key, WRITE)
     gates.leave(waiting)
     assert late.signal == Flag(up=True)
     gates.leave(late)
@@ -209,12 +210,12 @@ def test_an_abandoned_place_lets_the_next_ones_pass() -> None:
 def test_a_nested_call_does_not_queue_behind_those_that_wait_for_the_outer_one() -> None:
     gates = Gates(Flag)
     bucket = Key("b")
-    outer = gates.enter(bucket, UPDATE)
-    waiting = gates.enter(bucket, REMOVE)
+    outer = entered(gates, bucket, UPDATE)
+    waiting = entered(gates, bucket, REMOVE)
     undo = note_held([outer])
-    assert gates.enter(bucket, UPDATE).signal is None
+    assert entered(gates, bucket, UPDATE).signal is None
     undo()
-    assert gates.enter(bucket, UPDATE).signal is not None
+    assert entered(gates, bucket, UPDATE).signal is not None
     assert waiting.signal == Flag(up=False)
 
 
@@ -222,30 +223,30 @@ def test_a_nested_call_does_not_queue_behind_those_that_wait_for_the_outer_one()
 def test_a_call_that_would_wait_for_itself_is_an_error(entry: str, text: str) -> None:
     gates = Gates(Flag)
     key = Key("b", entry)
-    ticket = gates.enter(key, WRITE)
+    ticket = entered(gates, key, WRITE)
     undo = note_held([ticket])
     with pytest.raises(ReductError, match=f"wait for itself: {text}"):
-        gates.enter(key, WRITE)
+        entered(gates, key, WRITE)
     undo()
-    assert gates.enter(key, WRITE).signal == Flag(up=False)
+    assert entered(gates, key, WRITE).signal == Flag(up=False)
     gates.leave(ticket)
 
 
 def test_what_a_context_held_before_is_forgotten() -> None:
     gates = Gates(Flag)
     key = Key("b", "x")
-    ticket = gates.enter(key, WRITE)
+    ticket = entered(gates, key, WRITE)
     undo = note_held([ticket])
     gates.leave(ticket)
-    again = gates.enter(key, WRITE)
+    again = entered(gates, key, WRITE)
     assert again.signal is None
     undo()
 
 
 def test_another_client_has_gates_of_its_own() -> None:
-    ticket = Gates(Flag).enter(Key("b", "x"), WRITE)
+    ticket = entered(Gates(Flag), Key("b", "x"), WRITE)
     undo = note_held([ticket])
-    assert Gates(Flag).enter(Key("b", "x"), WRITE).signal is None
+    assert entered(Gates(Flag), Key("b", "x"), WRITE).signal is None
     undo()
 
 
@@ -290,7 +291,7 @@ def test_threads_take_turns() -> None:
 
     def work(number: int) -> None:
         for _ in range(TURNS):
-            ticket = gates.enter(key, WRITE)
+            ticket = entered(gates, key, WRITE)
             if ticket.signal is not None:
                 assert ticket.signal.wait(60)
             inside.append(number)

@@ -143,8 +143,11 @@ def test_ctrl_c(server: RealServer, bucket: Bucket, body: str) -> None:
         text=True,
     ) as process:
         assert process.stdout is not None
-        assert process.stdout.readline() == "ready\n"
-        process.send_signal(signal.SIGINT)
-        rest, _ = process.communicate(timeout=HANG_SECONDS)
+        try:
+            assert process.stdout.readline() == "ready\n"
+            process.send_signal(signal.SIGINT)
+            rest, _ = process.communicate(timeout=HANG_SECONDS)
+        finally:
+            process.kill()
     assert (rest, process.returncode) == ("interrupted 0\n", 0)
     assert [record.timestamp for record in bucket.query("entry")][-1] == 100
