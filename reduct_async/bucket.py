@@ -31,7 +31,7 @@ from reduct_core.times import MAX_RECORD_US, TimestampLike, to_us
 from ._body import outgoing
 from ._flavour import Stream
 from ._io import Io
-from ._query import query, records
+from ._query import check_patterns, query, records
 from ._write import run, run_single
 from .batch import Batch, RecordBatch
 from .record import AnswerReader, Record
@@ -459,7 +459,9 @@ class Bucket:
         body = queries.remove_body(
             entries, start, stop, when, strict=strict, ext=ext, everything=everything
         )
-        async with self._io.gate(queries.remove_claims(self._name, body.entries or [])):
+        selected = body.entries or []
+        await check_patterns(self._io, self._name, selected)
+        async with self._io.gate(queries.remove_claims(self._name, selected)):
             answer = await self._io.send(
                 io_query.build_request(self._name, body=body), repeatable=False
             )
@@ -512,6 +514,7 @@ class Bucket:
         chosen = links.check_selector(plan, record_index, record_entry, record_timestamp)
         expires = links.check_expiry(expire_at)
         base = links.check_base_url(base_url)
+        await check_patterns(self._io, self._name, plan.entries)
         record = await self._nth(plan, chosen) if isinstance(chosen, int) else chosen
         name = links.file_name(file_name, *record)
         answer = await self._io.send(links.request(plan, record, expires, name, base))

@@ -127,8 +127,11 @@ class Subscription:
                 span = Span(min(late), max(late) + 1)
                 async with aclosing(self._span(look.entry, span)) as found:
                     async for record in found:
-                        if record.timestamp in late and self._passes(record):
-                            yield record
+                        if record.timestamp in late:
+                            self._watch.know(look, [record.timestamp])
+                            if self._passes(record):
+                                yield record
+                self._watch.know(look, late)
         if look.ahead is not None:
             if self._conditional:
                 # Before the query, so that what exists now cannot be passed over by it.

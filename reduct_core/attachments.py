@@ -35,8 +35,10 @@ def _item(name: str, content: Any, now: Callable[[], int]) -> Item:
     labels = label_codec.encode({KEY: _key(name)})
     try:
         data = json.dumps(content, allow_nan=False).encode()
-    except (TypeError, ValueError, RecursionError) as exc:
-        raise type(exc)(f"attachment {name!r} cannot be written as JSON: {exc}") from None
+    except TypeError as exc:
+        raise TypeError(f"attachment {name!r} cannot be written as JSON: {exc}") from None
+    except (ValueError, RecursionError) as exc:
+        raise ValueError(f"attachment {name!r} cannot be written as JSON: {exc}") from None
     return Item(now(), data, "application/json", labels)
 
 
@@ -50,7 +52,7 @@ def decode(key: str, payload: bytes) -> Any:
     """Return the content of an attachment; ProtocolError if it is no JSON."""
     try:
         return json.loads(payload)
-    except ValueError as exc:
+    except (ValueError, RecursionError) as exc:
         raise errors.ProtocolError(200, f"attachment {key!r} is not JSON: {exc}") from exc
 
 

@@ -5,6 +5,8 @@ refused here. Everything else is the server's to judge.
 """
 
 import json
+import math
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, TypeAlias
 
@@ -12,6 +14,9 @@ from .names import is_meta
 
 Condition: TypeAlias = Mapping[str, Any] | bool | int | float | str
 """A condition: an object of operators, or a constant or reference such as "&label"."""
+
+# "$$" begins a text, too.
+_REFERENCE = re.compile(r"[&@].|\$[^$]", re.DOTALL)
 
 STATEFUL = frozenset({"$limit", "$each_n", "$each_t", "$gate", "#ctx_before", "#ctx_after"})
 """Operators that remember records they saw before."""
@@ -23,6 +28,11 @@ def check(when: Condition | None, entries: Sequence[str]) -> None:
         return
     if not isinstance(when, (Mapping, bool, int, float, str)):
         raise TypeError(f"when must be a dict, not {type(when).__name__}")
+    if isinstance(when, str) and not _REFERENCE.match(when):
+        raise ValueError(
+            f"when={when[:60]!r} is a constant text, which is true for every record; pass a dict,"
+            ' or a reference such as "&label"'
+        )
     _check_json(when, "when")
     for operator, operand in _operators(when):
         if operator == "$rem":
@@ -115,21 +125,42 @@ def _is_float(operand: object) -> bool:
 
 
 def _check_overflow(operator: str, operand: Any) -> None:
-    """Refuse to divide by -1 what could be -2^63: the result is no 64-bit integer.
-
-    `$div_num` divides the integer parts, and takes larger numbers for the largest.
-    """
-    divisor = _divisor(operand)
-    if not _is_number(divisor) or int(divisor) != -1:
-        return
-    if operator == "$rem" and isinstance(divisor, float):
-        return
+    """Refuse to divide what may be -2^63 by what may be -1: the result is no 64-bit integer."""
     pair = isinstance(operand, (list, tuple)) and len(operand) == 2
-    if not (pair and _is_number(operand[0]) and operand[0] > -(2**63)):
+    dividend = _constant(operator, operand[0]) if pair else None
+    divisor = _constant(operator, _divisor(operand))
+    if (dividend is None or dividend <= -(2**63)) and divisor in (None, -1):
         raise ValueError(
-            f"when: {operator} by {divisor!r} would end the server if the other operand were"
-            " -2^63; multiply by -1 instead"
+            f"when: {operator} of {operand!r} would end the server if that were -2^63 by -1; use"
+            " $div, which gives a double, or $mult by -1"
         )
+
+
+def _constant(operator: str, operand: Any) -> float | None:
+    """Return the number by which an operand is divided; None if only the server can tell.
+
+    `$div_num` cuts off fractions; `$rem` of a double is harmless, whatever its value.
+    """
+    if isinstance(operand, float) and math.isfinite(operand):
+        return math.trunc(operand) if operator == "$div_num" else math.nan
+    if isinstance(operand, int):
+        return int(operand)
+    if isinstance(operand, str) and operand[:1] not in ("&", "@", "$"):
+        duration = _DURATION.fullmatch(operand)
+        return sum(int(n) * _UNITS[u] for n, u in _PART.findall(operand)) if duration else math.nan
+    return math.nan if operator == "$rem" and _is_float(operand) else None
+
+
+_UNITS = {
+    "us": 1,
+    "ms": 10**3,
+    "s": 10**6,
+    "m": 60 * 10**6,
+    "h": 3600 * 10**6,
+    "d": 86_400 * 10**6,
+}
+_PART = re.compile(r"(-?[0-9]+)(us|ms|s|m|h|d)")
+_DURATION = re.compile(r"\s*-?[0-9]+(us|ms|s|m|h|d)(\s+-?[0-9]+(us|ms|s|m|h|d))*\s*")
 
 
 def _check_meta(when: Condition) -> None:
@@ -138,6 +169,11 @@ def _check_meta(when: Condition) -> None:
     for operator, operand in _operators(when):
         if operator == "$not" and not isinstance(operand, (list, tuple)):
             raise ValueError("when: $not takes a list for attachments ($meta entries)")
+
+
+def is_stateful(when: Condition | None) -> bool:
+    """Tell whether a condition remembers records that it saw before."""
+    return any(operator in STATEFUL for operator, _ in _operators(when))
 
 
 def check_stateless(when: Condition | None) -> None:

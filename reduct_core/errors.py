@@ -206,6 +206,8 @@ def mapped(request: httpx.Request) -> Iterator[None]:
     """
     try:
         yield
+    except ReductError:
+        raise
     except httpx.TimeoutException as exc:
         raise _timeout(exc, request) from exc
     except (httpx.HTTPError, httpx.StreamError, httpx.InvalidURL, OSError) as exc:

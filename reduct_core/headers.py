@@ -13,12 +13,13 @@ from attrs import evolve, frozen
 
 from .errors import ReductError
 from .labels import DEFAULT_CONTENT_TYPE, format_pairs, parse_pairs
+from .times import MAX_US
 
 RawHeaders: TypeAlias = Iterable[tuple[str, str]]
 """Names in any case, and values; a name may occur several times."""
 
 V1_RECORD = "x-reduct-time-"
-V1_ERROR = "x-reduct-error-"
+V1_ERROR = V2_ERROR = "x-reduct-error-"
 ENTRIES = "x-reduct-entries"
 START = "x-reduct-start-ts"
 LABELS = "x-reduct-labels"
@@ -128,7 +129,13 @@ def _number(text: str) -> int:
     """Return a number that is written with ASCII digits alone; ValueError for any other."""
     if not _DIGITS.fullmatch(text):
         raise ValueError(f"{text[:40]!r} is not a number")
-    return int(text)
+    return _u64(int(text))
+
+
+def _u64(number: int) -> int:
+    if number > MAX_US:
+        raise ValueError(f"{number} is larger than 2^64-1")
+    return number
 
 
 def parse_v2(headers: RawHeaders) -> Answer:
@@ -154,7 +161,7 @@ def parse_v2(headers: RawHeaders) -> Answer:
     for index, delta, value in sorted(records):
         entry = entries[index]
         head = _parse_v2_record(value, previous.get(entry), names, entry)
-        previous[entry] = head = evolve(head, timestamp=start + delta)
+        previous[entry] = head = evolve(head, timestamp=_u64(start + delta))
         heads.append(head)
     return Answer(heads, plain.get(LAST) == "true")
 
@@ -202,10 +209,13 @@ def v2_errors(headers: RawHeaders) -> dict[tuple[str, int], ReductError]:
     plain = dict(found)
     errors: dict[tuple[str, int], ReductError] = {}
     for name, value in found:
+        if not name.startswith(V2_ERROR):
+            continue
         match = _V2_ERROR.fullmatch(name)
-        if match:
-            entry = _decode_list(plain[ENTRIES])[int(match[1])]
-            errors[entry, _number(plain[START]) + int(match[2])] = ReductError.from_header(value)
+        if match is None:
+            raise ValueError(f"{name[:60]!r} names no record")
+        entry = _decode_list(plain[ENTRIES])[int(match[1])]
+        errors[entry, _number(plain[START]) + int(match[2])] = ReductError.from_header(value)
     return errors
 
 

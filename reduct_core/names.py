@@ -106,6 +106,14 @@ def is_pattern(name: object) -> bool:
     return isinstance(name, str) and ("*" in name or name.startswith(("!", "/")))
 
 
+def is_path_pattern(name: str) -> bool:
+    """Tell whether `name` is a pattern that only servers from 1.21 on know as one.
+
+    Older ones know "*" at the end of a name; an exclusion or a path selects something else.
+    """
+    return name.startswith(("!", "/")) or "*" in name[:-1]
+
+
 def is_meta(name: str) -> bool:
     """Tell whether `name` holds attachments; listings and patterns pass over it."""
     return name.rpartition("/")[2] == META

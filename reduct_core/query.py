@@ -39,7 +39,9 @@ LARGE_HEAD_BYTES = 450_000
 """The same for transports that take heads of 1 MiB. The server itself gives 512,000 at most."""
 
 MAX_EMPTY_ANSWERS = 1000
-"""Empty answers in a row after which a query is given up."""
+"""Empty answers in a row, each at once, after which a query is given up."""
+
+AT_ONCE_SECONDS = 0.05
 
 V1_RECORDS = 1000
 """Records in one answer of protocol v1, where larger answers are faster."""
@@ -215,11 +217,18 @@ def parse_answer(plan: Plan, response: httpx.Response) -> Answer:
     return answer
 
 
-def pause_after_empty(plan: Plan, count: int) -> float:
-    """Return the seconds to wait after `count` answers in a row with nothing in them.
+def empty_in_a_row(answer: Answer, count: int, seconds: float) -> int:
+    """Return how many answers in a row, this one included, came at once with nothing in them.
 
-    The server holds such an answer back for seconds; one that comes at once, again and again,
-    must neither keep the loop busy nor be asked for ever.
+    The server holds an empty answer back for a while, 5 s unless told otherwise.
+    """
+    return count + 1 if not answer.heads and seconds < AT_ONCE_SECONDS else 0
+
+
+def pause_after_empty(plan: Plan, count: int) -> float:
+    """Return the seconds to wait after `count` empty answers in a row that came at once.
+
+    They must neither keep the loop busy nor be asked for without end.
     """
     if count >= MAX_EMPTY_ANSWERS:
         raise errors.ProtocolError(
@@ -228,9 +237,34 @@ def pause_after_empty(plan: Plan, count: int) -> float:
     return min(0.001 * 2.0 ** min(count, 10), 0.1)
 
 
+def resumed(plan: Plan, last: int | None, error: errors.ReductError) -> Plan:
+    """Return the rest of a query that failed after the record at `last`, or raise `error`.
+
+    The server drops the connection under a query when records of the same block are removed,
+    and forgets queries that are not read for long. Records of one entry come in the order of
+    time, so the rest is known, unless a condition has a memory.
+    """
+    lost = errors.is_away(error) and not isinstance(error, errors.TimeoutError)
+    if not lost and not (error.status_code == 404 and _EXPIRED in error.message):
+        raise error
+    can_resume = plan.single is not None and plan.body.ext is None
+    if last is None or not can_resume or conditions.is_stateful(plan.body.when):
+        if lost and last is not None:
+            error.add_note(
+                "The server breaks off a query when records are removed under it: collect first,"
+                " remove afterwards."
+            )
+        raise error
+    body = evolve(plan.body, start=min(last + 1, plan.body.stop or MAX_US))
+    return evolve(plan, body=body)
+
+
+_EXPIRED = "expired"
+
+
 def explain(error: errors.NotFoundError, plan: Plan) -> errors.ReductError:
     """Return `error`, with the cure if the server has forgotten the query."""
-    if "expired" not in error.message:
+    if _EXPIRED not in error.message:
         return error
     return errors.for_status(
         error.status_code,
@@ -311,6 +345,19 @@ def refuse_filters(**filters: object) -> None:
         raise TypeError(
             f"remove_query() cannot take {', '.join(given)}: the server would ignore it and remove"
             " more; query() with it, then remove what came by remove_batch(), or use when="
+        )
+
+
+def check_patterns(entries: Sequence[str], version: tuple[int, int] | None) -> None:
+    """Raise ReductError for patterns that the server would take for something else."""
+    if version is None or version >= (1, 21):
+        return
+    strange = [entry for entry in entries if names.is_path_pattern(entry)]
+    if strange:
+        raise errors.ReductError(
+            errors.NO_ANSWER,
+            f"the patterns {strange} need ReductStore 1.21, the server speaks API"
+            f" {version[0]}.{version[1]}, which knows '*' at the end of a name only",
         )
 
 

@@ -93,6 +93,8 @@ class _Position:
     """How many of them are kept at most."""
     since: float | None = None
     """When the present gap was first seen, in monotonic seconds."""
+    read_before: int = 0
+    """What `read` was then."""
     trusted_at: float = 0.0
     """From when on, in monotonic seconds, the number of records tells of gaps."""
     pause: float = 0.0
@@ -182,14 +184,10 @@ class Watch:
 
     def late(self, look: Look, timestamps: Iterable[int]) -> set[int]:
         """Return those timestamps, all there are in the gap, that were not read before."""
-        position = self._positions[look.entry]
-        found = set(timestamps) - position.known
-        for timestamp in found:
-            position.know(timestamp)
-        return found
+        return set(timestamps) - self._positions[look.entry].known
 
     def know(self, look: Look, timestamps: Iterable[int]) -> None:
-        """Note the records ahead that exist whole, whether a condition lets them by or not."""
+        """Note records that exist whole, whether a condition lets them by or not."""
         position = self._positions[look.entry]
         for timestamp in timestamps:
             position.know(timestamp)
@@ -226,6 +224,9 @@ class Watch:
             position.accounted = count - unfinished
             position.trusted_at = now + DOUBT_SECONDS if look.ahead else now
         complete = position.accounted == count and now >= position.trusted_at
+        if position.read != position.read_before:
+            # Something came, so what is missing now may have begun only now.
+            position.since, position.read_before = None, position.read
         given_up = position.since is not None and now - position.since > GAP_SECONDS
         if complete or given_up:
             position.accounted = count

@@ -91,7 +91,12 @@ class Call:
         return isinstance(self.spec, StreamSpec) and isinstance(self.spec.content, bytes)
 
     def probe(self, key: RecordKey) -> StreamSpec:
-        """Return the request that tells whether a record of this call is stored and whole."""
+        """Return the request that tells whether a record of this call is stored and whole.
+
+        Raises ReductError for an entry whose name the server's routes take for another call.
+        """
+        if names.is_claimed(key[0]):
+            raise ReductError(errors.NO_ANSWER, "its entry cannot be asked for single records")
         return head_record.build_request(self.claims[0][0].bucket, key[0], ts=key[1])
 
     def bucket_probe(self) -> RequestSpec[None]:
@@ -236,7 +241,7 @@ def refusal(error: ReductError) -> ReductError | None:
 
 def not_verified(key: RecordKey, seconds: float, error: ReductError) -> ReductError:
     """Return the error of a record that was answered with success and cannot be read back."""
-    lost = error.status_code in (404, 425, 500) and not names.is_claimed(key[0])
+    lost = error.status_code in (404, 425, 500)
     return errors.for_status(
         500,
         f"the server reported success after {seconds:.0f} s, but record {key[1]} of entry"
@@ -299,7 +304,8 @@ Pair: TypeAlias = tuple[RecordHead, bytes]
 
 def _written_size(pair: Pair) -> tuple[int, int]:
     head = pair[0]
-    labels = sum(len(name) + len(value) + 4 for name, value in head.labels.items())
+    # In protocol v2 a label may be named once more, by number, where it is gone.
+    labels = sum(len(name) + len(value) + 18 for name, value in head.labels.items())
     return labels + len(head.content_type) + len(head.entry) * 3 + 64, head.size
 
 

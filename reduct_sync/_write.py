@@ -52,7 +52,7 @@ def _exchange(io: Io, call: Call) -> Errors:
     for key in writes.in_doubt(call, found, seconds):
         try:
             io.complete(call.probe(key))
-        except ApiError as error:
+        except ReductError as error:
             found[key] = writes.not_verified(key, seconds, error)
     return found
 

@@ -238,16 +238,27 @@ def stored_labels(request: Request) -> Iterator[str]:
     if request.method not in {"POST", "PATCH"}:
         return
     listed = request.headers.get("x-reduct-labels")
-    names = None if listed is None else [unquote(name).strip() for name in listed.split(",")]
+    names = [] if listed is None else [unquote(name).strip() for name in listed.split(",")]
+    by_number = {str(number): name for number, name in enumerate(names)}
+    # Elsewhere an empty value removes the label.
+    with_empty = request.method == "POST" and V1_PATH.fullmatch(request.path)
     for record in records(request):
-        parts = re.findall(r'(?:[^,"]|"[^"]*")+|(?<=,)(?=,)', record)
-        for label in parts[2:]:
-            key, equals, value = (part.strip() for part in label.partition("="))
-            if names is not None and key.isdigit() and int(key) < len(names):
-                key = names[int(key)]
-            # Updates remove a label with an empty value.
-            if equals and (value or request.method == "POST"):
-                yield key
+        for name, value in labels(record):
+            if value or with_empty:
+                yield by_number.get(name, name)
+
+
+def labels(record: str) -> Iterator[tuple[str, str]]:
+    """Yield names and values of labels of a record header, cut as the server cuts them."""
+    rest = "".join(record.split(",", 2)[2:])
+    while "=" in rest:
+        name, _, value = rest.partition("=")
+        if value.startswith('"'):
+            value, _, rest = value[1:].partition('"')
+            rest = rest.lstrip(",")
+        else:
+            value, _, rest = value.partition(",")
+        yield name.strip(), value.strip()
 
 
 def label_that_is_no_token(request: Request) -> bool:

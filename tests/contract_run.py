@@ -7,6 +7,7 @@ random cases. There is no seed and no database, so two runs send the same.
 
 import collections
 import dataclasses
+import time
 from collections.abc import Callable, Iterable
 from typing import Any
 
@@ -38,6 +39,7 @@ from tests.contract_world import (
     add_records,
     at_home,
     lead,
+    new_session,
     preparation,
 )
 from tests.document import Operation, document, operations
@@ -48,6 +50,9 @@ VERSION = "1.21"
 
 LAST_REQUESTS = 5
 """How many requests a message shows when the server process is gone."""
+
+END_SECONDS = 2.0
+"""How long a server may take to end; a few milliseconds, if it does."""
 
 SHOWN_FAILURES = 10
 """How many failures of one operation a message shows."""
@@ -141,10 +146,6 @@ class Report:
         return "\n\n".join(shown)
 
 
-class ServerGone(Exception):
-    """The server process ended."""
-
-
 class Run:
     """One operation on one server."""
 
@@ -158,14 +159,20 @@ class Run:
     def send_all(self) -> None:
         """Send each case after making its state; ends early with a failure if the server does."""
         prepare = preparation(self.operation)
-        try:
-            for number, case in enumerate(self.cases()):
+        for number, case in enumerate(self.cases()):
+            # Every third random request goes where chance leads it.
+            led = phase(case) != TestPhase.FUZZING or number % 3 != 0
+            try:
                 prepare(self.world)
-                # Every third random request goes where chance leads it.
-                self.send(case, led=phase(case) != TestPhase.FUZZING or number % 3 != 0)
-        except ServerGone:
-            requests_text = "\n".join(self.report.last)
-            self.report.failures.append(f"the server process is gone after\n{requests_text}")
+                self.send(case, led)
+            except requests.ConnectionError:
+                self.wait_for_end()
+                if self.server.alive():
+                    raise
+            if not self.server.alive():
+                last = "\n".join(self.report.last)
+                self.report.failures.append(f"the server process is gone after\n{last}")
+                return
 
     def cases(self) -> list[AnyCase]:
         """Return the generated requests."""
@@ -193,9 +200,9 @@ class Run:
             suppress_health_check=list(hypothesis.HealthCheck),
         )
 
-    def send(self, case: AnyCase, *, led: bool, headers: dict[str, str] | None = None) -> None:
+    def send(self, case: AnyCase, led: bool) -> None:
         """Send a request unless it has to be kept back, and judge the answer."""
-        prepared = self.prepared(case, led, headers)
+        prepared = self.prepared(case, led, self.world.authorization())
         request = Request.of(prepared)
         if reason := self.plan.stop(request):
             self.report.stopped[reason] += 1
@@ -205,22 +212,19 @@ class Run:
             response = self.exchange(prepared)
         except requests.RequestException as error:
             self.report.failures.append(f"no answer: {error}\n{shown(prepared)}")
+            self.wait_for_end()
             return
-        finally:
-            if not self.server.alive():
-                raise ServerGone
         self.report.statuses[response.status_code] += 1
         self.judge(case, request, response)
 
     def prepared(
-        self, case: AnyCase, led: bool, headers: dict[str, str] | None
+        self, case: AnyCase, led: bool, credentials: dict[str, str]
     ) -> requests.PreparedRequest:
         """Return what goes on the wire."""
         if led:
             lead(case, self.operation, self.world)
         if isinstance(case.body, dict):
             case.body = at_home(case.body)
-        credentials = self.world.authorization() if headers is None else headers
         parts = case.as_transport_kwargs(base_url=self.world.url, headers=credentials)
         prepared = requests.Request(**parts).prepare()
         # A random number.
@@ -234,8 +238,14 @@ class Run:
 
         It does so after an answer that it sent before it read the whole body.
         """
-        with requests.Session() as session:
+        with new_session() as session:
             return session.send(prepared, timeout=REQUEST_SECONDS, allow_redirects=False)
+
+    def wait_for_end(self) -> None:
+        """Wait as long as it takes a server that ends to end, after it closed its connections."""
+        deadline = time.monotonic() + END_SECONDS
+        while self.server.alive() and time.monotonic() < deadline:
+            time.sleep(0.01)
 
     def judge(self, case: AnyCase, request: Request, response: requests.Response) -> None:
         """Note what is wrong with an answer, unless it is expected."""

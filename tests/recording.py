@@ -162,12 +162,23 @@ class Blocking(httpx.BaseTransport):
             recorder.ended(change)
             raise
         stream = cast(httpx.SyncByteStream, response.stream)
-        response.stream = BlockingAnswer(recorder, request, change, stream)
-        return response
+        return with_stream(response, BlockingAnswer(recorder, request, change, stream))
 
     def close(self) -> None:
         """Close all connections."""
         self.inner.close()
+
+
+def with_stream(
+    response: httpx.Response, stream: httpx.SyncByteStream | httpx.AsyncByteStream
+) -> httpx.Response:
+    """Return the response with another body, yet to be read."""
+    return httpx.Response(
+        response.status_code,
+        headers=response.headers,
+        stream=stream,
+        extensions=response.extensions,
+    )
 
 
 @define(eq=False)
@@ -208,8 +219,7 @@ class Async(httpx.AsyncBaseTransport):
             recorder.ended(change)
             raise
         stream = cast(httpx.AsyncByteStream, response.stream)
-        response.stream = AsyncAnswer(recorder, request, change, stream)
-        return response
+        return with_stream(response, AsyncAnswer(recorder, request, change, stream))
 
     async def aclose(self) -> None:
         """Close all connections."""

@@ -228,7 +228,7 @@ class _Player:
         self._server = server
         self._socket = connection
         self._script = script
-        self._received = b""
+        self._received = bytearray()
         self._finished = False
 
     def run(self) -> None:
@@ -281,7 +281,8 @@ class _Player:
         length = int(_fields(head).get("content-length", "0"))
         while len(self._received) < length and self._receive():
             pass
-        body, self._received = self._received[:length], self._received[length:]
+        body = bytes(self._received[:length])
+        del self._received[:length]
         request = self._record(head, body, length)
         if not request.complete:
             raise ClientGoneError
@@ -291,8 +292,9 @@ class _Player:
         while b"\r\n\r\n" not in self._received:
             if not self._receive():
                 raise ClientGoneError
-        head, _, self._received = self._received.partition(b"\r\n\r\n")
-        return head
+        head, separator, _ = self._received.partition(b"\r\n\r\n")
+        del self._received[: len(head) + len(separator)]
+        return bytes(head)
 
     def _receive(self) -> bool:
         try:
@@ -315,7 +317,7 @@ class _Player:
         self._socket.shutdown(socket.SHUT_WR)
         self._note_finished()
         while self._receive():
-            self._received = b""
+            self._received.clear()
 
     def _note_finished(self) -> None:
         if not self._finished:

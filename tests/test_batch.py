@@ -89,7 +89,7 @@ record = st.tuples(
         st.tuples(st.sampled_from(ENTRIES), timestamps), record, min_size=1, max_size=8
     )
 )
-@settings(max_examples=60)
+@settings(max_examples=40)
 async def test_what_is_written_comes_back(
     bucket: Bucket, flavour: Flavour, records: Records
 ) -> None:
@@ -112,7 +112,7 @@ async def test_what_is_written_comes_back(
     for name in {entry for entry, _ in written}:
         expected = [written[key] for key in sorted(written) if key[0] == name]
         assert await contents(bucket.query(name)) == expected
-    found = {(r.entry, r.timestamp): r for r in await contents(bucket.query(f"{prefix}/**"))}
+    found = {(r.entry, r.timestamp): r for r in await contents(bucket.query(f"{prefix}*"))}
     assert found.keys() == written.keys()
     for key, stored in found.items():
         expected_labels = without_empty(written[key].labels)
@@ -156,7 +156,7 @@ async def test_what_is_no_payload_of_a_batch(flavour: Flavour, data: Any) -> Non
     assert (len(batch), batch.size) == (0, 0)
 
 
-@pytest.mark.parametrize("count", [80, 81, 85, 100, 500])
+@pytest.mark.parametrize("count", [80, 81, 500])
 async def test_many_records(
     recorded: Bucket, recorder: Recorder, flavour: Flavour, count: int
 ) -> None:
@@ -359,7 +359,7 @@ def changed(labels: Mapping[str, str], change: Mapping[str, str | None]) -> dict
         st.tuples(st.sampled_from(["a", "b"]), st.integers(0, 5)), changes, min_size=1
     )
 )
-@settings(max_examples=40)
+@settings(max_examples=25)
 async def test_updates_touch_only_what_they_name(
     bucket: Bucket, flavour: Flavour, updates: dict[tuple[str, int], dict[str, str | None]]
 ) -> None:

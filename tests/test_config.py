@@ -14,12 +14,11 @@ from reduct_core.config import (
     MAX_EXTRA_HEADERS,
     Config,
     Retry,
-    check_limits,
-    environment_proxy,
+    base_url,
     make_config,
     refuse_session,
-    ssl_context,
 )
+from reduct_core.network import check_limits, environment_proxy, proxy_address, ssl_context
 from reduct_core.version import __version__
 
 URL = "http://host:8383"
@@ -32,8 +31,9 @@ def config(url: Any = URL, **given: Any) -> Config:
         "extra_headers": None,
         "user_agent": None,
         "retry": None,
+        "proxy": None,
     }
-    return make_config(url, **(arguments | given))
+    return make_config(base_url(url), **(arguments | given))
 
 
 # --- url -----------------------------------------------------------------------------------
@@ -327,6 +327,23 @@ def test_proxies_of_the_environment(
     assert environment_proxy(httpx.URL(url)) == proxy
 
 
+def test_proxies_are_named_without_their_password() -> None:
+    assert proxy_address("http://user:secret@proxy:3128") == "proxy:3128"
+    assert proxy_address(None) is None
+    assert config(proxy="proxy:3128").proxy == "proxy:3128"
+
+
+@pytest.mark.parametrize(
+    "address", ["http://proxy:port", "http://[::1", "http://p:70000", "http://"]
+)
+def test_proxies_without_an_address_are_refused(
+    no_proxies: pytest.MonkeyPatch, address: str
+) -> None:
+    no_proxies.setenv("http_proxy", address)
+    with pytest.raises(ValueError, match="whose address is no address"):
+        environment_proxy(httpx.URL("http://host"))
+
+
 def test_proxies_of_other_kinds_are_refused(no_proxies: pytest.MonkeyPatch) -> None:
     no_proxies.setenv("all_proxy", "ftp://user:secret@proxy")
     with pytest.raises(ValueError, match="ftp://") as caught:
@@ -336,9 +353,9 @@ def test_proxies_of_other_kinds_are_refused(no_proxies: pytest.MonkeyPatch) -> N
 
 def test_socks_needs_a_package(no_proxies: pytest.MonkeyPatch) -> None:
     no_proxies.setenv("all_proxy", "socks5://proxy:1")
-    no_proxies.setattr("reduct_core.config.find_spec", lambda name: name == "socksio" or None)
+    no_proxies.setattr("reduct_core.network.find_spec", lambda name: name == "socksio" or None)
     assert environment_proxy(httpx.URL("http://host")) == "socks5://proxy:1"
-    no_proxies.setattr("reduct_core.config.find_spec", lambda _name: None)
+    no_proxies.setattr("reduct_core.network.find_spec", lambda _name: None)
     with pytest.raises(ValueError, match=r"install httpx\[socks\]"):
         environment_proxy(httpx.URL("http://host"))
 

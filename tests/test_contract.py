@@ -19,6 +19,7 @@ from tests.contract_run import Plan, Report, Run, phase, run, unused
 from tests.contract_world import NAMES, AnyCase, World, preparation
 from tests.document import OPERATIONS, Operation, document
 from tests.real_server import RealServer
+from tests.test_openapi import schemas_within, with_value, without
 
 pytestmark = [
     pytest.mark.contract,
@@ -121,8 +122,9 @@ def needed(operation: Operation, case: AnyCase) -> str:
     """Return what a request needs by the description of its operation."""
     sentence = operation.content["description"].rpartition("Needs ")[2].replace("\n", " ")
     found = re.findall("|".join(MAY), sentence)
-    if len(found) == 2:
-        return str(found[case.body["query_type"] == "REMOVE"])
+    if isinstance(case.body, dict) and "query_type" in case.body:
+        read, write = found
+        return str(write if case.body["query_type"] == "REMOVE" else read)
     (need,) = found
     return str(need)
 
@@ -140,7 +142,7 @@ def outcome(status: int) -> str:
 
 def wrong_examples(loaded: dict[str, Any]) -> Iterator[str]:
     """Yield the examples of parameters, bodies and answers that do not fit their schemas."""
-    for place, content in parts("", loaded):
+    for place, content in schemas_within("", loaded):
         if isinstance(content.get("schema"), dict):
             named = content.get("examples", {}).values()
             values = [example["value"] for example in named]
@@ -149,15 +151,6 @@ def wrong_examples(loaded: dict[str, Any]) -> Iterator[str]:
             validator = jsonschema_rs.Draft202012Validator(schema, validate_formats=True)
             for value in values:
                 yield from (f"{place}: {error.message}" for error in validator.iter_errors(value))
-
-
-def parts(place: str, value: Any) -> Iterator[tuple[str, dict[str, Any]]]:
-    """Yield each mapping of the document with its place."""
-    if isinstance(value, dict):
-        yield place, value
-    for key, child in value.items() if isinstance(value, dict) else enumerate(value):
-        if isinstance(child, dict | list):
-            yield from parts(f"{place}/{key}", child)
 
 
 def test_examples_fit_their_schemas() -> None:
@@ -186,28 +179,6 @@ def test_examples_that_do_not_fit_are_noticed() -> None:
 Change = Callable[[Any], None]
 
 
-def put(value: Any, *path: str) -> Change:
-    """Return a change that puts a value where the keys lead to."""
-
-    def change(loaded: Any) -> None:
-        for key in path[:-1]:
-            loaded = loaded[key]
-        loaded[path[-1]] = value
-
-    return change
-
-
-def drop(*path: str) -> Change:
-    """Return a change that removes what the keys lead to."""
-
-    def change(loaded: Any) -> None:
-        for key in path[:-1]:
-            loaded = loaded[key]
-        del loaded[path[-1]]
-
-    return change
-
-
 def changed(change: Change, **plan: Any) -> Plan:
     """Return a plan for a document with a defect, which keeps requests few."""
     loaded = document()
@@ -227,43 +198,43 @@ TEXT = {"text/plain": {"schema": {"type": "string"}}}
     [
         (
             "get_info",
-            put("integer", *SCHEMAS, "ServerInfo", "properties", "version", "type"),
+            with_value("integer", *SCHEMAS, "ServerInfo", "properties", "version", "type"),
             "Response violates schema",
         ),
         (
             "get_info",
-            put(["version", "colour"], *SCHEMAS, "ServerInfo", "required"),
+            with_value(["version", "colour"], *SCHEMAS, "ServerInfo", "required"),
             "Response violates schema",
         ),
         (
             "list_replications",
-            put("integer", *SCHEMAS, "ReplicationInfo", "properties", "name", "type"),
+            with_value("integer", *SCHEMAS, "ReplicationInfo", "properties", "name", "type"),
             "Response violates schema",
         ),
-        ("get_info", put(TEXT, *INFO), "Undocumented Content-Type"),
+        ("get_info", with_value(TEXT, *INFO), "Undocumented Content-Type"),
         (
             "get_bucket",
-            drop("paths", "/b/{bucket}", "get", "responses", "404"),
+            without("paths", "/b/{bucket}", "get", "responses", "404"),
             "Undocumented status code",
         ),
         (
             "read_record",
-            put(COLOUR, *ANSWER, "headers", "x-reduct-colour"),
+            with_value(COLOUR, *ANSWER, "headers", "x-reduct-colour"),
             "Missing required response headers",
         ),
         (
             "read_record",
-            put({"type": "boolean"}, "components", "headers", "RecordTime", "schema"),
+            with_value({"type": "boolean"}, "components", "headers", "RecordTime", "schema"),
             "Response header does not conform to the schema",
         ),
         (
             "update_bucket",
-            put(1023, *SCHEMAS, "Count", "maximum"),
+            with_value(1023, *SCHEMAS, "Count", "maximum"),
             "Schema-violating request accepted",
         ),
         (
             "fetch_link",
-            put("bytes=50-60", "components", "parameters", "Range", "example"),
+            with_value("bytes=50-60", "components", "parameters", "Range", "example"),
             "no answer",
         ),
     ],
@@ -278,7 +249,9 @@ def test_a_server_error_is_noticed() -> None:
 
 def test_the_end_of_the_server_is_noticed_with_the_last_requests() -> None:
     when = ("paths", "/io/{bucket}/q", "post", "requestBody", "content", "application/json")
-    change = put({"when": 2**63, "query_type": "QUERY"}, *when, "examples", "between", "value")
+    change = with_value(
+        {"when": 2**63, "query_type": "QUERY"}, *when, "examples", "between", "value"
+    )
 
     found = run("io_query", changed(change, stop=lambda request: None))
 

@@ -33,6 +33,7 @@ from tests.contract_world import (
     TIME,
     World,
     at_home,
+    new_session,
 )
 from tests.document import OPERATIONS
 from tests.real_server import RealServer
@@ -105,11 +106,14 @@ def io_headers(entry: str, time: int, record: str) -> dict[str, str]:
     return {"x-reduct-entries": entry, "x-reduct-start-ts": str(time), "x-reduct-0-0": record}
 
 
-def io_change(fatal: Callable[[Request], bool] | None, call: str, entry: str) -> Sample:
+def io_change(
+    fatal: Callable[[Request], bool] | None, call: str, entry: str, record: str = ""
+) -> Sample:
     method = {"update": "PATCH", "remove": "DELETE", "write": "POST"}[call]
     body = b"x" if call == "write" else b""
-    headers = io_headers(entry, TIME, f"{len(body)},")
-    return Sample(fatal, Request(method, f"{IO}/{call}", headers=headers, body=body))
+    headers = io_headers(entry, TIME + 1, f"{len(body)},{record}")
+    request = Request(method, f"{IO}/{call}", headers=headers, body=body)
+    return Sample(fatal, request, (f"GET {ENTRY}?ts={TIME + 1}",))
 
 
 def fetched(
@@ -206,6 +210,8 @@ SAMPLES = [
     batch(no_token, "text/plain,a/b=1"),
     batch(no_token, ",@x=1"),
     batch(no_token, ',b="1,2",a:b=1'),
+    batch(no_token, ',a"b=1'),
+    batch(no_token, ",a,b=1"),
     batch(no_token, ",a b=1", "PATCH"),
     labelled(no_token, "a%20b"),
     labelled(no_token, "%C3%A9"),
@@ -217,6 +223,9 @@ SAMPLES = [
     batch(None, ",a b=", "PATCH"),
     labelled(None, "a"),
     labelled(None, "a,b%20c"),
+    batch(no_token, ",a b="),
+    batch(None, ",a%20b=1"),
+    io_change(None, "write", NAMES["entry"], ",a b="),
     # --- Labels that the other kind of batch cannot say
     labelled(foreign, "%C3%A9", READ_BATCH),
     labelled(foreign, "a%0Ab", READ_BATCH),
@@ -369,9 +378,10 @@ def send_all(sample: Sample, world: World) -> bool:
         # An error has neither id nor link, and there is nothing to read then.
         method, address = request.format_map({"id": 0, "link": LINK, **known}).split(" ", 1)
         try:
-            response = requests.request(
-                method, world.url + address, headers=headers, data=body, timeout=REQUEST_SECONDS
-            )
+            with new_session() as session:
+                response = session.request(
+                    method, world.url + address, headers=headers, data=body, timeout=REQUEST_SECONDS
+                )
         except requests.ConnectionError:
             return False
         headers, body = {}, b""

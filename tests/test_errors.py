@@ -4,6 +4,7 @@ import builtins
 import copy
 import inspect
 import pickle
+import ssl
 from collections.abc import Iterator
 from typing import Any
 
@@ -332,6 +333,14 @@ def test_messages_without_an_answer(raised: Exception, message: str) -> None:
     assert caught.value.message == message
 
 
+def test_a_proxy_in_between_is_named() -> None:
+    through = request()
+    through.extensions[errors.PROXY] = "proxy:3128"
+    with pytest.raises(TransportError, match=r"host:1234 \(through the proxy proxy:3128, which"):
+        with errors.mapped(through):
+            raise httpx.ConnectError("refused")
+
+
 def test_a_transport_without_timeouts_still_names_the_phase() -> None:
     bare = httpx.Request("GET", "http://host/x")
     with pytest.raises(TimeoutError, match=r"read timeout passed \(GET http://host/x\)"):
@@ -352,8 +361,17 @@ def test_a_body_that_cannot_be_decoded_is_a_protocol_error() -> None:
             raise httpx.DecodingError("bad gzip")
 
 
+def test_errors_of_sockets_become_ours() -> None:
+    """httpx lets some through: an alert of TLS after the handshake, for one."""
+    raised = ssl.SSLError(1, "alert bad certificate")
+    with pytest.raises(TransportError, match="was lost before the answer.*bad cert") as caught:
+        with errors.mapped(request()):
+            raise raised
+    assert caught.value.__cause__ is raised
+
+
 def test_b28_errors_of_others_pass() -> None:
-    for error in (KeyError("mine"), OSError("mine"), ReductError(500, "mine")):
+    for error in (KeyError("mine"), ReductError(500, "mine"), TimeoutError(-1, "mine")):
         with pytest.raises(type(error)) as caught, errors.mapped(request()):
             raise error
         assert caught.value is error

@@ -100,7 +100,7 @@ async def test_b19_a_larger_head_is_a_clear_error(bucket: Bucket, flavour: Flavo
     assert len(await contents(bucket.query("a", when={"&big": {"$gt": 0}}))) == 20
 
 
-@pytest.mark.parametrize("count", [90, 98, 101, 250])
+@pytest.mark.parametrize("count", [98, 250])
 async def test_b20_large_batches_are_split(
     flavour: Flavour, server: RealServer, bucket: Bucket, count: int
 ) -> None:
@@ -283,7 +283,7 @@ async def test_b35_naive_times_are_local(bucket: Bucket, berlin: None) -> None:
         timezones=st.just(timezone(timedelta(hours=5, minutes=30))),
     )
 )
-@settings(max_examples=40)
+@settings(max_examples=25)
 async def test_b35_datetimes_are_exact(bucket: Bucket, moment: datetime) -> None:
     entry = uuid.uuid4().hex
     await bucket.write(entry, b"", moment)
@@ -294,7 +294,7 @@ async def test_b35_datetimes_are_exact(bucket: Bucket, moment: datetime) -> None
 
 
 @given(us=st.integers(1_072_915_200_000_000, 2_240_611_200_000_000))
-@settings(max_examples=40)
+@settings(max_examples=25)
 async def test_b35_seconds_are_rounded_not_cut(bucket: Bucket, us: int) -> None:
     """Of 2004 to 2041: there, a float of seconds tells microseconds apart."""
     entry = uuid.uuid4().hex

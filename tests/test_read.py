@@ -2,17 +2,19 @@
 
 import io
 import uuid
+from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from fractions import Fraction
 from typing import Any
 
+import anyio
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from reduct_async import Bucket, Client, NotFoundError, Record, ReductError
+from reduct_async import ApiError, Bucket, Client, NotFoundError, Record, ReductError
 from tests.flavours import Flavour
 from tests.real_server import RealServer
 from tests.recording import Recorder
@@ -199,6 +201,38 @@ async def test_head_gives_metadata_alone(flavour: Flavour, server: RealServer) -
         with pytest.raises(ReductError, match="head=True"):
             _ = [piece async for piece in record.read()]
     assert recorder.requests[-1].method == "HEAD"
+
+
+async def test_a_record_that_is_still_written(bucket: Bucket) -> None:
+    """It can be asked for, but neither read nor queried before it is whole."""
+    begun, finish = anyio.Event(), anyio.Event()
+
+    async def slow() -> AsyncIterator[bytes]:
+        yield bytes(100_000)
+        begun.set()
+        await finish.wait()
+        yield bytes(100_000)
+
+    with anyio.fail_after(60):
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(lambda: bucket.write("entry", slow(), 1, content_length=200_000))
+            await begun.wait()
+            while (await status(bucket)) == 404:
+                await anyio.sleep(0.01)
+            assert await status(bucket) == 425
+            assert [record async for record in bucket.query("entry")] == []
+            finish.set()
+    assert await status(bucket) == 200
+
+
+async def status(bucket: Bucket) -> int:
+    """Return what an attempt to read the latest record is answered."""
+    try:
+        async with bucket.read("entry") as record:
+            assert (await content(record)).data == bytes(200_000)
+    except ApiError as error:
+        return error.status_code
+    return 200
 
 
 # --- payload -------------------------------------------------------------------------------

@@ -31,6 +31,8 @@ from tests.flavours import Flavour
 
 every_call = pytest.mark.parametrize("name", CALLS)
 
+STARTED = Answer(body=b'{"id": 1}')
+
 HTML = Answer(200, [("content-type", "text/html; charset=utf-8")], b"<html>Please log in</html>")
 
 
@@ -75,6 +77,28 @@ async def test_page_of_a_proxy(flavour: Flavour, name: str) -> None:
     assert error.method is not None
     assert error.path is not None
     assert error.path.startswith("/api/v1/")
+
+
+@every_call
+async def test_other_successes(flavour: Flavour, name: str) -> None:
+    """The server says 200, and 204 at the end of a query; whoever says 202 is another one."""
+    for status in (201, 202, 204, 206, 299):
+        error = await only_error(flavour, name, Answer(status, [("x-reduct-api", "1.21")]))
+        assert type(error) is ProtocolError, status
+        assert error.status_code == status
+
+
+@pytest.mark.parametrize("name", ["query", "query head", "query several", "query pattern head"])
+async def test_other_successes_of_a_query(flavour: Flavour, name: str) -> None:
+    """Records that came with another status are not handed out."""
+    v1 = [("x-reduct-time-1", "0,"), ("x-reduct-last", "true")]
+    v2 = [("x-reduct-start-ts", "1"), ("x-reduct-entries", "entry-1"), ("x-reduct-0-0", "0,a")]
+    headers = [*v1, *v2]
+    client = client_of(flavour, Answers(STARTED, Answer(200, headers)))
+    assert len(await CALLS[name](client, flavour)) == 1
+    for status in (201, 206):
+        error = await only_error(flavour, name, STARTED, Answer(status, headers))
+        assert type(error) is ProtocolError
 
 
 @every_call
@@ -219,9 +243,6 @@ def batch(*heads: str, body: bytes, length: int | None = None) -> Answer:
     headers = [(f"x-reduct-time-{time}", head) for time, head in enumerate(heads, 1)]
     framing = [] if length is None else [("content-length", str(length))]
     return Answer(200, [*headers, *framing, ("x-reduct-last", "true")], body)
-
-
-STARTED = Answer(body=b'{"id": 1}')
 
 
 @pytest.mark.parametrize("length", [None, 4, 10])
@@ -405,14 +426,22 @@ class UsersError(Exception):
     """Of the user's own program."""
 
 
+class Stop(BaseException):
+    """As KeyboardInterrupt is, which would end the tests."""
+
+
 FOREIGN_ERRORS: list[BaseException] = [
     UsersError("mine"),
     httpx.ConnectError("to some other service"),
     httpx.ReadTimeout("of some other service"),
     TransportError(-1, "of another client"),
     ProtocolError(200, "of another client"),
+    OSError("of the user's disk"),
+    ConnectionResetError("of some other service"),
+    builtins.TimeoutError("of some other service"),
     ValueError("mine"),
     KeyError("mine"),
+    Stop("mine"),
     StopIteration("mine"),
     StopAsyncIteration("mine"),
 ]

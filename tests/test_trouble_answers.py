@@ -178,13 +178,13 @@ READS = [
 ]
 
 
-@pytest.mark.parametrize("name", READS)
 @pytest.mark.parametrize("trouble", BODIES)
-async def test_malformed_json(flavour: Flavour, name: str, trouble: str) -> None:
+async def test_malformed_json(flavour: Flavour, trouble: str) -> None:
     kind = [("content-type", "application/json")]
-    message = await refused(flavour, name, Answer(200, kind, BODIES[trouble]))
-    assert "application/json" in message
-    assert len(message) < 1000
+    for name in READS:
+        message = await refused(flavour, name, Answer(200, kind, BODIES[trouble]))
+        assert "application/json" in message, name
+        assert len(message) < 1000, name
 
 
 async def test_attachment_that_is_no_json(flavour: Flavour) -> None:

@@ -58,17 +58,14 @@ async def test_a_longer_wait_than_allowed_is_told(flavour: Flavour, slept: list[
 
 
 @pytest.mark.parametrize("name", sorted(WRITES))
-@pytest.mark.parametrize("status", [429, 503])
-async def test_writes_are_not_repeated(
-    flavour: Flavour, slept: list[float], name: str, status: int
-) -> None:
-    answers = Answers(busy(status, 1))
-    client = client_of(flavour, answers, retry=Retry())
-    found = await trouble_of(CALLS[name], client, flavour)
-    assert [error.status_code for error in found] == [status]
-    changes = [request for request in answers.requests if request.method not in ("GET", "HEAD")]
-    assert len(changes) == 1
-    assert slept == []
+async def test_writes_are_not_repeated(flavour: Flavour, slept: list[float], name: str) -> None:
+    for status in (429, 503):
+        answers = Answers(busy(status, 1))
+        client = client_of(flavour, answers, retry=Retry())
+        found = await trouble_of(CALLS[name], client, flavour)
+        assert [error.status_code for error in found] == [status]
+        assert [request.method in ("GET", "HEAD") for request in answers.requests] == [False]
+        assert slept == []
 
 
 @pytest.mark.parametrize("status", [429, 503])

@@ -160,7 +160,7 @@ async def test_wrong_token(flavour: Flavour, auth_server: RealServer, token: str
     for name in AUTHENTICATED:
         found = await trouble_of(CALLS[name], client, flavour)
         assert found, name
-        assert {type(error) for error in found} == {AuthenticationError}, name
+        assert [error for error in found if type(error) is not AuthenticationError] == [], name
 
 
 OF_A_BUCKET = [
@@ -178,7 +178,7 @@ async def test_missing_bucket(flavour: Flavour, server: RealServer) -> None:
     for name in [*OF_A_BUCKET, "bucket info", "get_full_info", "get_bucket"]:
         found = await trouble_of(CALLS[name], client, flavour)
         assert found, name
-        assert {type(error) for error in found} == {NotFoundError}, name
+        assert [error for error in found if type(error) is not NotFoundError] == [], name
         assert all("bucket" in error.message.lower() for error in found), name
 
 

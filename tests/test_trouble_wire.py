@@ -1,22 +1,23 @@
-"""What goes wrong below the API: connections, framing, timeouts, over a scripted byte server."""
+"""What goes wrong below the API: connections, framing, sizes, over a scripted byte server."""
 
-import builtins
 import json
 from collections.abc import AsyncIterator, Callable, Iterator
+from functools import partial
 from typing import Any
 
 import anyio
 import httpx
 import pytest
 
+import reduct_async
 from reduct_async import (
     ApiError,
     AuthenticationError,
+    Bucket,
     Client,
     ProtocolError,
     ReductError,
     Retry,
-    TimeoutError,
     TransportError,
 )
 from tests.calls import CALLS, PROBES, trouble_of
@@ -38,9 +39,7 @@ from tests.scripted_server import (
 )
 
 EMPTY_LIST = answer(b'{"buckets": []}')
-
-PATIENCE = 0.3
-"""Seconds that a client waits for a server that does nothing."""
+STARTED = answer(b'{"id": 7}')
 
 
 async def eventually(condition: Callable[[], bool]) -> None:
@@ -187,123 +186,52 @@ async def test_truncated_record(flavour: Flavour) -> None:
         assert taken > size / 2
 
 
+def v1_answer(*times: int, cut: int = 0, last: bool = False) -> bytes:
+    """Return an answer with records of four bytes, the last `cut` bytes missing."""
+    heads = {f"x-reduct-time-{time}": "4," for time in times}
+    body = b"data" * len(times)
+    headers = {**heads, "x-reduct-last": "true" if last else "false"}
+    return answer(body[: len(body) - cut], headers=headers, length=len(body))
+
+
 async def test_truncated_batch(flavour: Flavour) -> None:
-    """The records of a broken answer do not come, those of the answers before do."""
+    """Of a broken answer nothing is handed out; the rest of the query is asked for anew."""
+    first: Script = [REQUEST, STARTED, REQUEST, v1_answer(1, 2), REQUEST, v1_answer(3, 4, cut=3)]
+    second: Script = [REQUEST, STARTED, REQUEST, v1_answer(3, 4, last=True)]
+    with ScriptedServer(first, second) as server:
+        found = await CALLS["query"](flavour.client(server.url), flavour)
+        assert [(record[1], record[3]) for record in found] == [(t, b"data") for t in (1, 2, 3, 4)]
+        starts = [json.loads(request.body)["start"] for request in server.requests[::3][:2]]
+        assert starts == [0, 3]
 
-    def heads(*times: int) -> dict[str, str]:
-        return {f"x-reduct-time-{time}": "4," for time in times}
 
-    script: Script = [
-        REQUEST,
-        answer(b'{"id": 1}'),
-        REQUEST,
-        answer(b"datadata", headers=heads(1, 2)),
-        REQUEST,
-        answer(b"datad", headers=heads(3, 4), length=8),
-    ]
-    with ScriptedServer(script) as server:
+async def test_truncated_batch_without_progress(flavour: Flavour) -> None:
+    """A query that got nowhere is not begun again and again."""
+    first: Script = [REQUEST, STARTED, REQUEST, v1_answer(1), REQUEST, v1_answer(2, cut=1)]
+    second: Script = [REQUEST, STARTED, REQUEST, v1_answer(2, cut=1)]
+    with ScriptedServer(first, second) as server:
         records = flavour.client(server.url).bucket("bucket").query("entry")
-        assert [(await anext(records)).timestamp for _ in range(2)] == [1, 2]
+        assert (await anext(records)).timestamp == 1
         with pytest.raises(TransportError, match="lost before the answer was complete"):
             await anext(records)
-
-
-# --- timeouts: each names itself and its seconds -------------------------------------------
-
-
-async def stalled(call: Any) -> TimeoutError:
-    """Return the error of a call that takes too long, after checking what each one promises."""
-    with anyio.fail_after(DEADLINE):
-        with pytest.raises(builtins.TimeoutError) as caught:
-            await call
-    error = caught.value
-    assert type(error) is TimeoutError
-    assert isinstance(error, ReductError)
-    assert error.status_code == -1
-    assert isinstance(error.__cause__, httpx.TimeoutException)
-    return error
-
-
-async def test_connect_timeout(flavour: Flavour) -> None:
-    """A server that accepts and then says nothing, where TLS needs an answer to connect."""
-    with ScriptedServer([HOLD]) as server:
-        url = server.url.replace("http", "https")
-        client = flavour.client(
-            url,
-            timeout=httpx.Timeout(DEADLINE, connect=PATIENCE),
-            retry=Retry(attempts=2, backoff=0),
-        )
-        error = await stalled(client.list())
-        assert error.message == f"Cannot connect to {url}: connect timeout of 0.3 s passed"
         assert server.connections == 2
 
 
-async def test_read_timeout(flavour: Flavour) -> None:
-    with ScriptedServer([REQUEST, HOLD]) as server:
-        client = flavour.client(server.url, timeout=httpx.Timeout(DEADLINE, read=PATIENCE))
-        error = await stalled(client.list())
-        assert error.message == f"read timeout of 0.3 s passed (GET {server.url}/api/v1/list)"
-        assert (error.method, error.path) == ("GET", "/api/v1/list")
+async def test_truncated_batch_of_several_entries(flavour: Flavour) -> None:
+    """Its order does not tell what is missing: an error, with the likely cause."""
+    headers = {
+        "x-reduct-start-ts": "5",
+        "x-reduct-entries": "entry-1",
+        "x-reduct-0-0": "4,text/plain",
+    }
+    whole, cut = answer(b"data", headers=headers), answer(b"dat", headers=headers, length=4)
+    with ScriptedServer([REQUEST, STARTED, REQUEST, whole, REQUEST, cut]) as server:
+        records = flavour.client(server.url).bucket("bucket").query(["entry-1", "entry-2"])
+        assert (await anext(records)).timestamp == 5
+        with pytest.raises(TransportError, match="lost before the answer") as caught:
+            await anext(records)
+        assert "collect first" in "".join(caught.value.__notes__)
         assert server.connections == 1
-
-
-async def test_read_timeout_within_a_body(flavour: Flavour) -> None:
-    script: Script = [REQUEST, answer(b"1234", headers={"x-reduct-time": "1"}, length=8), HOLD]
-    with ScriptedServer(script) as server:
-        client = flavour.client(server.url, timeout=httpx.Timeout(DEADLINE, read=PATIENCE))
-        error = await stalled(CALLS["read"](client, flavour))
-        assert "read timeout of 0.3 s passed" in error.message
-
-
-async def test_write_timeout(flavour: Flavour) -> None:
-    """A server that does not read; 64 MB are more than the system takes off the client."""
-    with ScriptedServer([HEAD, HOLD]) as server:
-        client = flavour.client(server.url, timeout=httpx.Timeout(DEADLINE, write=PATIENCE))
-        error = await stalled(client.bucket("b").write("entry", bytes(64_000_000)))
-        assert error.message.startswith("write timeout of 0.3 s passed (POST http://127.0.0.1:")
-        assert server.connections == 1
-
-
-async def test_pool_timeout(flavour: Flavour) -> None:
-    """All connections are in use: the record is streamed, and holds its own."""
-    size = 9_000_000
-    script: Script = [
-        REQUEST,
-        answer(bytes(1000), headers={"x-reduct-time": "1"}, length=size),
-        HOLD,
-    ]
-    with ScriptedServer(script) as server:
-        client = flavour.client(
-            server.url,
-            timeout=httpx.Timeout(DEADLINE, pool=PATIENCE),
-            limits=httpx.Limits(max_connections=1),
-            retry=Retry(attempts=2, backoff=0),
-        )
-        async with client.bucket("bucket").read("entry"):
-            error = await stalled(client.list())
-        assert error.message == f"pool timeout of 0.3 s passed (GET {server.url}/api/v1/list)"
-        assert server.connections == 1
-
-
-async def test_without_a_limit_the_client_waits(flavour: Flavour) -> None:
-    with ScriptedServer([REQUEST, Pause(2 * PATIENCE), EMPTY_LIST]) as server:
-        client = flavour.client(server.url, timeout=httpx.Timeout(PATIENCE, read=None))
-        assert await client.list() == []
-
-
-async def test_b23_the_time_of_the_consumer_does_not_count(flavour: Flavour) -> None:
-    """Each phase has its limit; the whole may take longer."""
-    piece = bytes(3_000_000)
-    head = answer(headers={"x-reduct-time": "1"}, length=3 * len(piece))
-    pause = Pause(0.6)
-    with ScriptedServer([REQUEST, head, piece, pause, piece, pause, piece]) as server:
-        client = flavour.client(server.url, timeout=1.0)
-        taken = 0
-        async with client.bucket("bucket").read("entry") as record:
-            async for chunk in record.read(len(piece)):
-                taken += len(chunk)
-                await anyio.sleep(0.6)
-        assert taken == 3 * len(piece)
 
 
 # --- framing ------------------------------------------------------------------------------
@@ -316,8 +244,6 @@ def drip(data: bytes) -> Iterator[bytes]:
 
 
 RECORDS = {"x-reduct-time-1": "4,text/plain,a=1", "x-reduct-time-2": "0,", "x-reduct-last": "true"}
-
-STARTED = answer(b'{"id": 7}')
 
 FRAMINGS: dict[str, Script] = {
     "length": [answer(b"data", headers=RECORDS)],
@@ -370,7 +296,7 @@ async def test_b29_capitalised_header_names(flavour: Flavour) -> None:
             }
         ),
         REQUEST,
-        answer(b"<html>", headers={"CONTENT-TYPE": "TEXT/HTML"}),
+        answer(b"<html>", headers={"CONTENT-TYPE": "TEXT/HTML", "x-reduct-api": ""}),
         REQUEST,
         answer(status=404, headers={"X-Reduct-Error": "the text"}),
     ]
@@ -409,13 +335,14 @@ async def test_nonsense_in_the_api_header(flavour: Flavour) -> None:
             assert client.api_version in (None, (1, 20))
 
 
-async def test_the_end_of_a_query_keeps_its_connection(flavour: Flavour) -> None:
+@pytest.mark.parametrize("name", ["query", "query head", "query several", "query pattern head"])
+async def test_the_end_of_a_query_keeps_its_connection(flavour: Flavour, name: str) -> None:
     """The real server's 204 announces 24 bytes and sends none."""
     end = answer(status=204, headers={"x-reduct-error": "No content"}, length=24)
     script: Script = [REQUEST, STARTED, REQUEST, end, REQUEST, EMPTY_LIST]
     with ScriptedServer(script) as server:
         client = flavour.client(server.url)
-        assert await CALLS["query"](client, flavour) == []
+        assert await CALLS[name](client, flavour) == []
         assert await client.list() == []
         assert server.connections == 1
 
@@ -551,6 +478,65 @@ async def test_early_answers_before_a_reset(flavour: Flavour, status: int) -> No
         assert caught.value.status_code in (status, -1)
         assert await client.list() == []
         assert [request.method for request in server.requests].count("POST") == 1
+
+
+@pytest.mark.parametrize("error", [OSError, ConnectionResetError, httpx.ReadError, TransportError])
+async def test_b28_errors_of_a_body_pass_while_it_is_sent(
+    flavour: Flavour, error: type[Exception]
+) -> None:
+    """They look like those of the connection, and are the user's own."""
+    mine = TransportError(-1, "mine") if error is TransportError else error("mine")
+
+    def body() -> Iterator[bytes]:
+        yield bytes(200_000)
+        raise mine
+
+    with ScriptedServer([REQUEST], [reply, reply]) as server:
+        bucket = flavour.client(server.url).bucket("bucket")
+        with pytest.raises(error) as caught:
+            await bucket.write("entry", body(), content_length=300_000)
+        assert caught.value is mine
+        await bucket.write("entry", b"data")
+    assert sorted(request.complete for request in server.requests) == [False, True]
+
+
+@pytest.mark.parametrize("anyio_backend", ["asyncio", "trio"])
+@pytest.mark.anyio
+async def test_cancelled_calls_leak_nothing() -> None:
+    """Nor does the answer of a cancelled call reach the next one."""
+    streamed = answer(bytes(1000), headers={"x-reduct-time": "1"}, length=9_000_000)
+    scripts: list[Script] = [
+        [REQUEST, HOLD],
+        [REQUEST, EMPTY_LIST[:40], HOLD],
+        [REQUEST, HOLD],
+        [REQUEST, streamed, HOLD],
+        [reply, reply],
+    ]
+    with ScriptedServer(*scripts) as server:
+        limits = httpx.Limits(max_connections=1)
+        async with reduct_async.Client(server.url, timeout=DEADLINE, limits=limits) as client:
+            bucket = client.bucket("bucket")
+            write = partial(bucket.write, "entry", b"data")
+            calls: list[Any] = [client.list, client.list, write, partial(read, bucket)]
+            for call in calls:
+                seen = len(server.requests)
+                async with anyio.create_task_group() as group:
+                    group.start_soon(call)
+                    await eventually(partial(more_than, server, seen))
+                    await anyio.sleep(0.05)
+                    group.cancel_scope.cancel()
+            await bucket.write("entry", b"data")
+            assert await client.list() == []
+        assert server.connections == 5
+
+
+def more_than(server: ScriptedServer, requests: int) -> bool:
+    return len(server.requests) > requests
+
+
+async def read(bucket: Bucket) -> None:
+    async with bucket.read("entry") as record:
+        await record.read_all()
 
 
 async def test_stale_connections_are_replaced(flavour: Flavour) -> None:

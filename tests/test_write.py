@@ -23,6 +23,7 @@ from tests.flavours import Flavour
 from tests.real_server import RealServer
 from tests.recording import Recorder
 from tests.stored import (
+    Stored,
     content,
     contents,
     payloads,
@@ -214,6 +215,27 @@ async def test_chunks_of_any_size(bucket: Bucket, sizes: list[int]) -> None:
     chunks = [bytes([65 + n]) * size for n, size in enumerate(sizes)]
     await bucket.write(entry, produced(chunks), 1, content_length=sum(map(len, chunks)))
     assert await stored(bucket, entry) == b"".join(chunks)
+
+
+@pytest.mark.parametrize("size", [100, LARGE, 9_000_000])
+async def test_records_may_be_copied_as_they_arrive(bucket: Bucket, size: int) -> None:
+    for n in range(3):
+        labels = {"n": n, "list": "a, b"}
+        await bucket.write("from", bytes([n]) * size, n, labels=labels, content_type="image/x")
+    async for record in bucket.query("from"):
+        await bucket.write(
+            "to",
+            record.read(100_000),
+            record.timestamp,
+            content_length=record.size,
+            labels=record.labels,
+            content_type=record.content_type,
+        )
+    copies = await contents(bucket.query("to"))
+    assert copies == [
+        Stored("to", n, bytes([n]) * size, {"n": str(n), "list": "a, b"}, "image/x")
+        for n in range(3)
+    ]
 
 
 @pytest.mark.parametrize(

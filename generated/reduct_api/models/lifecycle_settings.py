@@ -34,7 +34,9 @@ class LifecycleSettings:
     1.21).
     """
     when: Any = None
-    """A condition on labels, as in queries; not for compress. Null selects everything."""
+    """A condition on labels, as in queries but without `#ext`; not for compress. Null selects
+    everything.
+    """
     mode: LifecycleMode | None = field(default=None, converter=optional(LifecycleMode))
     """Whether the policy acts; enabled by default, also when settings that are replaced do not
     name it.

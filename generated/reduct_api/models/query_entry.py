@@ -36,7 +36,9 @@ class QueryEntry:
     continuous query over several entries needs more than the 5 s that an idle read takes.
     """
     only_metadata: bool | None = None
-    """Whether contents are left out; such a query must be read with HEAD. False by default."""
+    """Whether contents are left out; such a query must be read with HEAD: to a GET the server
+    closes the connection without an answer. False by default.
+    """
     continuous: bool | None = None
     """Whether the query goes on with records written later; new ones are looked for every
     quarter of `ttl`. False by default, and for REMOVE.

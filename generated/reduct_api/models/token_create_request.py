@@ -31,7 +31,8 @@ class TokenCreateRequest:
     """
     ip_allowlist: list[str] = field(factory=list)
     """Addresses and networks (CIDR) from which the token may be used; empty means any. Items
-    that are neither are accepted and never match.
+    that are neither are accepted and never match. For connections from private networks the
+    address in `Forwarded` or `X-Forwarded-For` counts.
     """
     additional_properties: dict[str, Any] = field(init=False, factory=dict, repr=False)
     """Fields that this version does not know, kept as they came."""
