@@ -47,10 +47,11 @@ class _Protocol(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Take the new connection."""
         self._transport = cast(asyncio.Transport, transport)
-        # Writing is blocked until the system has taken everything.
-        self._transport.set_write_buffer_limits(high=0)
         self._socket = transport.get_extra_info("socket")
         self._tls = transport.get_extra_info("ssl_object") is not None
+        # Writing is blocked until the system has taken everything; TLS of asyncio would see an
+        # empty buffer as full at 0.
+        self._transport.set_write_buffer_limits(high=1 if self._tls else 0, low=0)
         self._quick = QUICK_ACK is not None and self._socket.family in _INTERNET
         self._hurry()
 

@@ -170,7 +170,7 @@ def _limited(when: Any, heads: int, records: int | None) -> Any:
 # --- requests and answers ------------------------------------------------------------------
 
 
-def create(plan: Plan, transport: object) -> RequestSpec[QueryId | RemovedRecords]:
+def create(plan: Plan, transport: object = None) -> RequestSpec[QueryId | RemovedRecords]:
     """Return the request that starts the query, with limits for what `transport` can take."""
     heads = head_bytes(transport)
     if plan.single is not None:
