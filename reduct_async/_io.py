@@ -46,13 +46,17 @@ class Io:
         self._gates: Gates[Event] = Gates(Event)
         self._home = Home()
 
-    async def send(self, spec: RequestSpec[T], *, repeatable: bool | None = None) -> T:
+    async def send(
+        self, spec: RequestSpec[T], *, repeatable: bool | None = None, timeout: float | None = None
+    ) -> T:
         """Return the decoded answer to `spec`."""
-        return parse(spec, await self.complete(spec, repeatable=repeatable))
+        return parse(spec, await self.complete(spec, repeatable=repeatable, timeout=timeout))
 
-    async def complete(self, spec: Spec, *, repeatable: bool | None = None) -> httpx.Response:
+    async def complete(
+        self, spec: Spec, *, repeatable: bool | None = None, timeout: float | None = None
+    ) -> httpx.Response:
         """Return the successful response to `spec`, read whole and closed."""
-        response = await self.open(spec, repeatable=repeatable)
+        response = await self.open(spec, repeatable=repeatable, timeout=timeout)
         try:
             with errors.mapped(response.request):
                 await response.aread()
@@ -60,14 +64,16 @@ class Io:
             await response.aclose()
         return response
 
-    async def open(self, spec: Spec, *, repeatable: bool | None = None) -> httpx.Response:
+    async def open(
+        self, spec: Spec, *, repeatable: bool | None = None, timeout: float | None = None
+    ) -> httpx.Response:
         """Return the successful response to `spec`, its body unread; the caller closes it.
 
         `repeatable` tells whether it may be sent again after 429 and 503; GET and HEAD may,
-        if it is None.
+        if it is None. `timeout` shortens the client's own.
         """
         again = spec.method in SAFE if repeatable is None else repeatable
-        steps = exchange(self.session, spec, repeatable=again)
+        steps = exchange(self.session, spec, repeatable=again, timeout=timeout)
         return await self._perform(steps, self.enter())
 
     def enter(self) -> BaseTransport:

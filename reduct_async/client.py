@@ -193,9 +193,9 @@ class Client:
         """Tell whether the server can be used."""
         return await self._answers(get_ready.build_request())
 
-    async def _answers(self, spec: server.Probe) -> bool:
+    async def _answers(self, spec: server.Probe, timeout: float | None = None) -> bool:
         try:
-            await self._io.send(spec, repeatable=False)
+            await self._io.send(spec, repeatable=False, timeout=timeout)
         except ReductError as error:
             if server.is_away(error):
                 return False
@@ -209,7 +209,7 @@ class Client:
             TimeoutError: it could not be used within `timeout` seconds.
         """
         deadline = time.monotonic() + server.check_timeout(timeout)
-        while not await self.is_ready():
+        while not await self._answers(get_ready.build_request(), server.probe_timeout(deadline)):
             if time.monotonic() >= deadline:
                 raise server.not_ready(self._io.session.config.url, timeout)
             await sleep(server.READY_POLL_SECONDS)

@@ -146,8 +146,8 @@ def _constant(operator: str, operand: Any) -> float | None:
     if isinstance(operand, int):
         return int(operand)
     if isinstance(operand, str) and operand[:1] not in ("&", "@", "$"):
-        duration = _DURATION.fullmatch(operand)
-        return sum(int(n) * _UNITS[u] for n, u in _PART.findall(operand)) if duration else math.nan
+        # Text is no number, unless it is a duration.
+        return _duration(operand)
     return math.nan if operator == "$rem" and _is_float(operand) else None
 
 
@@ -159,8 +159,22 @@ _UNITS = {
     "h": 3600 * 10**6,
     "d": 86_400 * 10**6,
 }
-_PART = re.compile(r"(-?[0-9]+)(us|ms|s|m|h|d)")
-_DURATION = re.compile(r"\s*-?[0-9]+(us|ms|s|m|h|d)(\s+-?[0-9]+(us|ms|s|m|h|d))*\s*")
+
+
+def _duration(text: str) -> float:
+    """Return the microseconds of a duration as the server reads it; NaN for other text.
+
+    In each part, digits and "-" are the number and the rest is the unit, in any arrangement.
+    """
+    total = 0
+    for part in text.split():
+        number = re.sub(r"[^0-9.-]", "", part)
+        unit = re.sub(r"[0-9.-]", "", part)
+        if unit not in _UNITS or not re.fullmatch(r"-?[0-9]{1,19}", number):
+            return math.nan
+        total += int(number) * _UNITS[unit]
+    # The sum wraps around at 64 bits.
+    return (total + 2**63) % 2**64 - 2**63 if text.strip() else math.nan
 
 
 def _check_meta(when: Condition) -> None:

@@ -111,7 +111,7 @@ def is_path_pattern(name: str) -> bool:
 
     Older ones know "*" at the end of a name; an exclusion or a path selects something else.
     """
-    return name.startswith(("!", "/")) or "*" in name[:-1]
+    return name.startswith(("!", "/")) or "*" in name[:-1] or ("*" in name and "/" in name)
 
 
 def is_meta(name: str) -> bool:

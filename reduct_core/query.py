@@ -1,6 +1,7 @@
 """Queries: what is asked, by which protocol, and what an answer means."""
 
 import math
+import sys
 import warnings
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal, TypeAlias, get_args
@@ -299,7 +300,18 @@ def report_missing(plan: Plan, missing: Sequence[str]) -> None:
     text = f"bucket {plan.bucket!r} has no entry {', '.join(map(repr, missing))}"
     if plan.missing == "raise":
         raise errors.for_status(404, text)
-    warnings.warn(text, stacklevel=2)
+    warnings.warn(text, stacklevel=_users_level())
+
+
+_PACKAGES = frozenset({"reduct_core", "reduct_sync", "reduct_async"})
+
+
+def _users_level() -> int:
+    """Return how far up the stack the user's own line is, for a warning that points there."""
+    level, frame = 1, sys._getframe(1)
+    while frame.f_back and frame.f_globals.get("__name__", "").partition(".")[0] in _PACKAGES:
+        level, frame = level + 1, frame.f_back
+    return level
 
 
 def remove_body(

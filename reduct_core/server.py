@@ -1,7 +1,8 @@
 """Server, tokens, replications and lifecycles: checks of what is asked."""
 
+import time
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import UTC, datetime
 from enum import StrEnum
 from typing import TypeAlias, TypeVar
 
@@ -44,6 +45,11 @@ def check_timeout(timeout: float) -> float:
     return timeout
 
 
+def probe_timeout(deadline: float) -> float:
+    """Return the seconds that a probe may take in each phase, given the monotonic deadline."""
+    return max(deadline - time.monotonic(), READY_POLL_SECONDS)
+
+
 def not_ready(url: httpx.URL, timeout: float) -> ReductError:
     """Return the error of a server that did not become ready."""
     return errors.TimeoutError(NO_ANSWER, f"{url} was not ready within {timeout:g} s")
@@ -68,11 +74,18 @@ def token_request(
         raise TypeError("ip_allowlist must be a list of addresses, not one str")
     return TokenCreateRequest(
         permissions=permissions,
-        # A datetime without a time zone is local time, as elsewhere.
-        expires_at=None if expires_at is None else expires_at.astimezone(),
+        expires_at=None if expires_at is None else _aware(expires_at),
         ttl=ttl,
         ip_allowlist=list(ip_allowlist or ()),
     )
+
+
+def _aware(expires_at: datetime) -> datetime:
+    """Return a moment in UTC; without a time zone it is local time, as elsewhere."""
+    try:
+        return expires_at.astimezone(UTC)
+    except (OverflowError, ValueError) as exc:
+        raise ValueError(f"expires_at={expires_at} is outside the supported times: {exc}") from exc
 
 
 def bucket_settings(settings: BucketSettings) -> BucketSettings:

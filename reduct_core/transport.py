@@ -54,13 +54,15 @@ Step: TypeAlias = Send | Discard | Sleep
 Exchange: TypeAlias = Generator[Step, httpx.Response | None, httpx.Response]
 
 
-def exchange(session: "Session", spec: Spec, *, repeatable: bool) -> Exchange:
+def exchange(
+    session: "Session", spec: Spec, *, repeatable: bool, timeout: float | None = None
+) -> Exchange:
     """Yield steps until a successful response to `spec` can be returned, its body unread.
 
     `repeatable` allows another try after 429 and 503; without a connection nothing was sent,
-    so every request is tried again.
+    so every request is tried again. `timeout` shortens the client's own, in seconds.
     """
-    request = session.request(spec)
+    request = session.request(spec, timeout)
     retry = session.config.retry
     for attempt in range(1, retry.attempts + 1):
         final = attempt == retry.attempts
@@ -130,11 +132,14 @@ class Session:
         self.closed = False
         self._api_text: str | None = None
         self._cookies = httpx.Cookies()
-        self._extensions = {"timeout": dict(config.timeout), errors.PROXY: config.proxy}
+        self._extensions: dict[str, Any] = {
+            "timeout": dict(config.timeout),
+            errors.PROXY: config.proxy,
+        }
         self._prefix = config.url.raw_path.rstrip(b"/") + API_PREFIX.encode()
         self._clock = UniqueClock()
 
-    def request(self, spec: Spec) -> httpx.Request:
+    def request(self, spec: Spec, timeout: float | None = None) -> httpx.Request:
         """Return the request that `spec` describes; nothing is sent."""
         if self.closed:
             raise errors.closed()
@@ -147,11 +152,16 @@ class Session:
             headers={**self.config.headers, **spec.headers},
             content=spec.content,
             json=spec.json,
-            extensions=self._extensions,
+            extensions=self._extensions if timeout is None else self._hurried(timeout),
         )
         if self._cookies.jar:
             self._cookies.set_cookie_header(request)
         return request
+
+    def _hurried(self, timeout: float) -> dict[str, Any]:
+        phases = self.config.timeout.items()
+        shorter = {phase: timeout if s is None else min(s, timeout) for phase, s in phases}
+        return {**self._extensions, "timeout": shorter}
 
     def receive(self, response: httpx.Response) -> errors.ReductError | None:
         """Take cookies and the server's version from an answer.

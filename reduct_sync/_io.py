@@ -46,13 +46,17 @@ class Io:
         self._gates: Gates[Event] = Gates(Event)
         self._home = Home()
 
-    def send(self, spec: RequestSpec[T], *, repeatable: bool | None = None) -> T:
+    def send(
+        self, spec: RequestSpec[T], *, repeatable: bool | None = None, timeout: float | None = None
+    ) -> T:
         """Return the decoded answer to `spec`."""
-        return parse(spec, self.complete(spec, repeatable=repeatable))
+        return parse(spec, self.complete(spec, repeatable=repeatable, timeout=timeout))
 
-    def complete(self, spec: Spec, *, repeatable: bool | None = None) -> httpx.Response:
+    def complete(
+        self, spec: Spec, *, repeatable: bool | None = None, timeout: float | None = None
+    ) -> httpx.Response:
         """Return the successful response to `spec`, read whole and closed."""
-        response = self.open(spec, repeatable=repeatable)
+        response = self.open(spec, repeatable=repeatable, timeout=timeout)
         try:
             with errors.mapped(response.request):
                 response.read()
@@ -60,14 +64,16 @@ class Io:
             response.close()
         return response
 
-    def open(self, spec: Spec, *, repeatable: bool | None = None) -> httpx.Response:
+    def open(
+        self, spec: Spec, *, repeatable: bool | None = None, timeout: float | None = None
+    ) -> httpx.Response:
         """Return the successful response to `spec`, its body unread; the caller closes it.
 
         `repeatable` tells whether it may be sent again after 429 and 503; GET and HEAD may,
-        if it is None.
+        if it is None. `timeout` shortens the client's own.
         """
         again = spec.method in SAFE if repeatable is None else repeatable
-        steps = exchange(self.session, spec, repeatable=again)
+        steps = exchange(self.session, spec, repeatable=again, timeout=timeout)
         return self._perform(steps, self.enter())
 
     def enter(self) -> BaseTransport:

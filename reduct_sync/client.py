@@ -193,9 +193,9 @@ class Client:
         """Tell whether the server can be used."""
         return self._answers(get_ready.build_request())
 
-    def _answers(self, spec: server.Probe) -> bool:
+    def _answers(self, spec: server.Probe, timeout: float | None = None) -> bool:
         try:
-            self._io.send(spec, repeatable=False)
+            self._io.send(spec, repeatable=False, timeout=timeout)
         except ReductError as error:
             if server.is_away(error):
                 return False
@@ -209,7 +209,7 @@ class Client:
             TimeoutError: it could not be used within `timeout` seconds.
         """
         deadline = time.monotonic() + server.check_timeout(timeout)
-        while not self.is_ready():
+        while not self._answers(get_ready.build_request(), server.probe_timeout(deadline)):
             if time.monotonic() >= deadline:
                 raise server.not_ready(self._io.session.config.url, timeout)
             sleep(server.READY_POLL_SECONDS)

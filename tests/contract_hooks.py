@@ -130,23 +130,24 @@ def number(operand: Any) -> int | float | Unknown | None:
     return operand if isinstance(operand, int | float) else None
 
 
+UNITS = {"us": 1, "ms": 10**3, "s": 10**6, "m": 60 * 10**6, "h": 3600 * 10**6, "d": 86400 * 10**6}
+"""The units of durations in microseconds."""
+
+
 def microseconds(duration: str) -> int | None:
-    """Return the length of a duration as the server reads it; None for any other text."""
-    units = {
-        "us": 1,
-        "ms": 1000,
-        "s": 10**6,
-        "m": 60 * 10**6,
-        "h": 3600 * 10**6,
-        "d": 86400 * 10**6,
-    }
+    """Return the length of a duration as the server reads it; None for any other text.
+
+    It has 64 bits with a sign, and wraps around.
+    """
     total = 0
     for part in duration.split():
         digits, unit = re.sub(r"[^0-9.-]", "", part), re.sub(r"[0-9.-]", "", part)
-        if not re.fullmatch(r"-?\d+", digits) or unit not in units:
+        if not re.fullmatch(r"-?\d+", digits) or unit not in UNITS:
             return None
-        total += int(digits) * units[unit]
-    return total if duration.strip() else None
+        if not -(2**63) <= int(digits) < 2**63:
+            return None
+        total += int(digits) * UNITS[unit]
+    return (total + 2**63) % 2**64 - 2**63 if duration.strip() else None
 
 
 def divisions(request: Request) -> Iterator[tuple[str, Any, Any]]:

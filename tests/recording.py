@@ -13,6 +13,7 @@ in `together`.
 
 import json
 import re
+import ssl
 import threading
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
@@ -148,7 +149,7 @@ class Blocking(httpx.BaseTransport):
     """The transport of a blocking client."""
 
     def __init__(self, recorder: Recorder) -> None:
-        self.inner = httpx.HTTPTransport()
+        self.inner = httpx.HTTPTransport(verify=ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT))
         self._recorder = recorder
 
     def handle_request(self, request: httpx.Request) -> httpx.Response:
@@ -205,7 +206,7 @@ class Async(httpx.AsyncBaseTransport):
     """The transport of an async client."""
 
     def __init__(self, recorder: Recorder) -> None:
-        self.inner = httpx.AsyncHTTPTransport()
+        self.inner = httpx.AsyncHTTPTransport(verify=ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT))
         self._recorder = recorder
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:

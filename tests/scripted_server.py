@@ -261,7 +261,7 @@ class _Player:
         elif step is REQUEST:
             self._read_request()
         elif step is HEAD:
-            self._record(self._read_head(), b"", 0)
+            self._record(self._read_head(), b"")
         elif step is HOLD:
             self._server.wait(DEADLINE)
         elif step is FINISH:
@@ -278,12 +278,12 @@ class _Player:
 
     def _read_request(self) -> Request:
         head = self._read_head()
-        length = int(_fields(head).get("content-length", "0"))
+        length = _body_length(head)
         while len(self._received) < length and self._receive():
             pass
         body = bytes(self._received[:length])
         del self._received[:length]
-        request = self._record(head, body, length)
+        request = self._record(head, body)
         if not request.complete:
             raise ClientGoneError
         return request
@@ -304,9 +304,10 @@ class _Player:
         self._received += piece
         return bool(piece)
 
-    def _record(self, head: bytes, body: bytes, length: int) -> Request:
+    def _record(self, head: bytes, body: bytes) -> Request:
         method, target, _ = head.split(b"\r\n")[0].decode("ascii").split(" ")
-        request = Request(method, target, _fields(head), body, len(body) == length)
+        complete = len(body) == _body_length(head)
+        request = Request(method, target, _fields(head), body, complete)
         self._server.requests.append(request)
         return request
 
@@ -327,6 +328,10 @@ class _Player:
     def _reset(self) -> None:
         self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         raise ClientGoneError
+
+
+def _body_length(head: bytes) -> int:
+    return int(_fields(head).get("content-length", "0"))
 
 
 def _fields(head: bytes) -> httpx.Headers:

@@ -50,6 +50,9 @@ DEADLY: list[Any] = [
     {"&a": {"$div_num": "&b"}},
     {"$div_num": [SMALLEST, "&b"]},
     {"$div_num": [SMALLEST, "-1us"]},
+    {"$div_num": [SMALLEST, "us-1"]},
+    {"$div_num": [SMALLEST, "u-1s"]},
+    {"$div_num": [SMALLEST, "-1ms  999us"]},
     {"$div_num": [SMALLEST, {"$sub": [1, 2]}]},
     {"$div_num": [{"$add": [SMALLEST]}, -1]},
     {"&a": {"$rem": -1}},
@@ -76,6 +79,9 @@ HARMLESS: list[Any] = [
     {"&a": {"$rem": {"$cast": ["&b", "float"]}}},
     {"$div_num": ["&a", 0]},
     {"$div_num": [5, "&b"]},
+    {"$div_num": [SMALLEST, "-2us"]},
+    {"$div_num": [SMALLEST, "text"]},
+    {"$div_num": [SMALLEST, "-1"]},
     {"$div_num": [-1e18, "&b"]},
     {"$div_num": [SMALLEST, 1]},
     {"$div_num": [SMALLEST, -2]},
@@ -198,6 +204,18 @@ def test_a_condition_that_contains_itself_is_a_value_error() -> None:
     when["$not"] = [when]
     with pytest.raises(ValueError, match=r"^when must hold JSON values"):
         check(when, ["entry"])
+
+
+@pytest.mark.parametrize("when", ["", "text", '{"&a": {"$eq": 1}}', "&", "$", "$$a", "#ext", "5s"])
+def test_constant_texts_are_refused(when: str) -> None:
+    """They are true for every record, so that a slip in a removal would remove all."""
+    with pytest.raises(ValueError, match=r"^when=.* is a constant text"):
+        check(when, ["entry"])
+
+
+@pytest.mark.parametrize("when", ["&a", "@a", "$timestamp", "&a b"])
+def test_references_pass(when: str) -> None:
+    check(when, ["entry"])
 
 
 def test_no_condition_is_no_error() -> None:

@@ -364,7 +364,7 @@ def test_a_body_that_cannot_be_decoded_is_a_protocol_error() -> None:
 def test_errors_of_sockets_become_ours() -> None:
     """httpx lets some through: an alert of TLS after the handshake, for one."""
     raised = ssl.SSLError(1, "alert bad certificate")
-    with pytest.raises(TransportError, match="was lost before the answer.*bad cert") as caught:
+    with pytest.raises(TransportError, match=r"was lost before the answer.*bad cert") as caught:
         with errors.mapped(request()):
             raise raised
     assert caught.value.__cause__ is raised

@@ -1,9 +1,7 @@
-"""Queries, single reads and links: what is asked, by which call, and what an answer means."""
+"""Queries and single reads: what is asked, by which call, and what an answer means."""
 
 import random
-import time
 import warnings
-from datetime import UTC, datetime
 from typing import Any
 
 import httpx
@@ -14,8 +12,16 @@ from hypothesis import strategies as st
 from reduct_api.models import QueryId, QueryType, RemovedRecords
 from reduct_api.types import RequestSpec, StreamSpec
 from reduct_core import links, query, reads
-from reduct_core.errors import ApiError, NotFoundError, ProtocolError
+from reduct_core.errors import (
+    ApiError,
+    NotFoundError,
+    ProtocolError,
+    ReductError,
+    TimeoutError,
+    TransportError,
+)
 from reduct_core.gates import Key, Mode
+from reduct_core.headers import Answer, RecordHead
 from reduct_core.query import Plan, make_plan, parse_answer, remove_body
 from reduct_core.sieve import NO_FILTERS, Filters
 from reduct_core.times import MAX_US
@@ -270,12 +276,108 @@ def test_answers_that_are_no_batch_are_protocol_errors(
     assert (caught.value.method, caught.value.path) == ("GET", "/api/v1/io/b/read")
 
 
-def test_b22_empty_answers_have_an_end() -> None:
+def test_b22_empty_answers_that_come_at_once_have_an_end() -> None:
     pauses = [query.pause_after_empty(plan(), count) for count in range(1, query.MAX_EMPTY_ANSWERS)]
     assert all(0 < pause <= 0.1 for pause in pauses)
     assert pauses == sorted(pauses)
     with pytest.raises(ProtocolError, match="1000 empty answers in a row"):
         query.pause_after_empty(plan(), query.MAX_EMPTY_ANSWERS)
+
+
+def test_only_empty_answers_that_come_at_once_are_counted() -> None:
+    """A server that looks for a rare record holds each empty answer back for seconds."""
+    empty, full = Answer((), False), Answer((RecordHead(1, "e", 0, "t", {}, {}),), False)
+    assert query.empty_in_a_row(empty, 4, 0.001) == 5
+    assert query.empty_in_a_row(empty, 4, 5.0) == 0
+    assert query.empty_in_a_row(full, 4, 0.001) == 0
+
+
+# --- going on ------------------------------------------------------------------------------
+
+
+def lost(cause: Exception) -> TransportError:
+    error = TransportError(-1, "lost")
+    error.__cause__ = cause
+    return error
+
+
+FORGOTTEN = NotFoundError(404, "Query 5 not found and it might have expired.")
+INTERRUPTED = [lost(httpx.ReadError("")), lost(httpx.RemoteProtocolError("")), FORGOTTEN]
+
+
+@pytest.mark.parametrize("error", INTERRUPTED, ids=str)
+@pytest.mark.parametrize("when", [None, {"$has": "a"}, "&a"])
+def test_a_query_of_one_entry_goes_on_behind_its_last_record(error: Any, when: Any) -> None:
+    asked = plan(start=5, stop=100, when=when)
+    rest = query.resumed(asked, 70, error)
+    assert (rest.body.start, rest.body.stop, rest.body.when) == (71, 100, when)
+    assert (rest.single, rest.head, rest.filters) == ("e", asked.head, asked.filters)
+    assert asked.body.start == 5
+    assert query.resumed(plan(), MAX_US - 1, error).body.start == MAX_US
+
+
+@pytest.mark.parametrize("error", INTERRUPTED, ids=str)
+@pytest.mark.parametrize(
+    "asked",
+    [
+        plan(["e", "f"]),
+        plan("e*"),
+        plan(ext={"x": {}}),
+        plan(when={"$limit": 5}),
+        plan(when={"$and": [{"$each_n": 5}]}),
+    ],
+    ids=lambda asked: str(asked.body.when or asked.body.ext or asked.entries),
+)
+def test_other_queries_cannot_go_on(error: Any, asked: Plan) -> None:
+    for last in (None, 70):
+        with pytest.raises(ReductError) as caught:
+            query.resumed(asked, last, error)
+        assert caught.value is error
+
+
+def test_a_query_that_brought_nothing_is_not_begun_again() -> None:
+    with pytest.raises(NotFoundError):
+        query.resumed(plan(), None, FORGOTTEN)
+    error = lost(httpx.ReadError(""))
+    with pytest.raises(TransportError):
+        query.resumed(plan(), None, error)
+    assert not hasattr(error, "__notes__")
+    with pytest.raises(TransportError):
+        query.resumed(plan(["e", "f"]), 70, error)
+    assert "collect first" in error.__notes__[0]
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        TransportError(-1, "the client is closed"),
+        TimeoutError(-1, "read timeout"),
+        NotFoundError(404, "Entry 'e' not found"),
+        ApiError(500, "broken"),
+        ProtocolError(200, "short"),
+    ],
+    ids=str,
+)
+def test_other_errors_end_a_query(error: ReductError) -> None:
+    with pytest.raises(ReductError) as caught:
+        query.resumed(plan(), 70, error)
+    assert caught.value is error
+
+
+def test_a_timeout_ends_a_query() -> None:
+    error = TimeoutError(-1, "read timeout")
+    error.__cause__ = httpx.ReadTimeout("")
+    with pytest.raises(TimeoutError):
+        query.resumed(plan(), 70, error)
+
+
+@pytest.mark.parametrize("entries", [["a/*"], ["cam-*-left"], ["!a"], ["a", "x/**"], ["/a"]])
+def test_patterns_that_an_older_server_misunderstands_are_refused(entries: list[str]) -> None:
+    query.check_patterns(entries, None)
+    query.check_patterns(entries, (1, 21))
+    query.check_patterns(["a", "a/b", "cam-*", "*", "a/$meta"], (1, 20))
+    with pytest.raises(ReductError, match=r"need ReductStore 1.21, the server speaks API 1.20"):
+        query.check_patterns(entries, (1, 20))
 
 
 def test_results_of_the_other_kind_are_protocol_errors() -> None:
@@ -426,110 +528,3 @@ def test_attachments_are_read_by_query(head: bool) -> None:
     asked = body(query.create(found))
     assert (found.single, found.head, asked.get("only_metadata", False)) == ("e/$meta", head, head)
     assert (asked["start"], asked["stop"]) == (0, MAX_US)
-
-
-# --- links ---------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize(
-    ("entries", "given", "chosen"),
-    [
-        ("e", (None, None, None), 0),
-        (["e", "f*"], (3, None, None), 3),
-        ("e", (None, None, 7), ("e", 7)),
-        ("e", (None, "other", 0), ("other", 0)),
-        (["e", "f*"], (None, "other", 1.5), ("other", 1_500_000)),
-    ],
-)
-def test_the_record_of_a_link(entries: Any, given: Any, chosen: Any) -> None:
-    assert links.check_selector(plan(entries), *given) == chosen
-
-
-@pytest.mark.parametrize(
-    ("entries", "given", "match"),
-    [
-        ("e", (1, None, 7), "record_index cannot be used with record_timestamp"),
-        ("e*", (None, None, 7), "record_entry must be given with record_timestamp"),
-        ("e", (None, "other", None), "record_timestamp must be given with record_entry"),
-        ("e", (-1, None, None), "record_index=-1 must be an int"),
-        ("e", (True, None, None), "record_index=True must be an int"),
-        ("e", (1.0, None, None), "record_index=1.0 must be an int"),
-        ("e", (None, "a/../b", 7), "entry name"),
-        ("e", (None, None, MAX_US), "record_timestamp"),
-        ([], (None, None, None), "entries"),
-        ([], (None, "other", 7), "entries"),
-    ],
-)
-def test_a_choice_that_is_none_is_refused(entries: Any, given: Any, match: str) -> None:
-    with pytest.raises(ValueError, match=match):
-        links.check_selector(plan(entries), *given)
-
-
-def test_links_expire() -> None:
-    now = time.time()
-    assert abs(links.check_expiry(None) - (now + 24 * 3600)) < 5
-    assert links.check_expiry(now + 100.7) == int(now + 100.7)
-    assert links.check_expiry(datetime(2100, 1, 1, tzinfo=UTC)) == 4_102_444_800
-    assert links.check_expiry(4_102_444_800_000_000) == 4_102_444_800
-    for over in (now - 1, int(now) + 3600, datetime(2020, 1, 1, tzinfo=UTC), "2020-01-01"):
-        with pytest.raises(ValueError, match=r"^expire_at=.* is over"):
-            links.check_expiry(over)
-    with pytest.raises(TypeError, match=r"^expire_at\b"):
-        links.check_expiry(True)
-
-
-def test_base_of_links() -> None:
-    for base in (None, "http://host", "https://host:1/base/"):
-        assert links.check_base_url(base) == base
-    wrong: Any
-    for wrong in ("host", "ftp://host", "http://", "", 5, "http://\n"):
-        with pytest.raises(ValueError, match=r"^base_url="):
-            links.check_base_url(wrong)
-
-
-def test_file_names_of_links() -> None:
-    assert links.file_name(None, "a/b", 7) == "a/b_7.bin"
-    assert links.file_name("my file.png", "a", 7) == "my file.png"
-    for wrong in ("", "..", "a//b", "/a"):
-        with pytest.raises(ValueError, match="file_name"):
-            links.file_name(wrong, "a", 7)
-
-
-def test_b31_the_request_of_a_link() -> None:
-    asked = plan("e", when={"$has": "a"}, ext={"x": {}}, strict=True)
-    spec = links.request(asked, ("e", 7), 99, "a b.bin", "http://host")
-    assert (spec.method, spec.url) == ("POST", "/links/a%20b.bin")
-    sent = body(spec)
-    assert (sent["bucket"], sent["entry"], sent["record_entry"]) == ("b", "e", "e")
-    assert (sent["record_timestamp"], sent["expire_at"]) == (7, 99)
-    assert sent["base_url"] == "http://host"
-    assert sent["query"]["when"] == {"$has": "a"}
-    assert sent["query"]["ext"] == {"x": {}}
-    assert sent["query"]["strict"] is True
-    several = links.request(plan(["a", "b*"]), ("a", 0), 99, "x", None)
-    assert (body(several)["entry"], body(several)["query"]["entries"]) == ("", ["a", "b*"])
-    assert body(several)["record_timestamp"] == 0
-
-
-@pytest.mark.parametrize(
-    ("link", "name", "usable"),
-    [
-        ("http://host/api/v1/links/x?ct=1&n=2", "x", "http://host/api/v1/links/x?ct=1&n=2"),
-        ("http://host/api/v1/links/a b?ct=1", "a b", "http://host/api/v1/links/a%20b?ct=1"),
-        ("http://host/api/v1/links/a?b?ct=1", "a?b", "http://host/api/v1/links/a%3Fb?ct=1"),
-        ("http://host/api/v1/links/a#b?ct=1", "a#b", "http://host/api/v1/links/a%23b?ct=1"),
-        ("http://host/base/api/v1/links/a/b?c=1", "a/b", "http://host/base/api/v1/links/a/b?c=1"),
-        ("http://0.0.0.0:8383/api/v1/links/x?c=1", "x", "http://my:9/base/api/v1/links/x?c=1"),
-        ("http://[::]:8383/api/v1/links/x?c=1", "x", "http://my:9/base/api/v1/links/x?c=1"),
-        ("http://host/elsewhere/x?c=1", "x", "http://host/elsewhere/x?c=1"),
-    ],
-)
-def test_t30_links_can_be_used(link: str, name: str, usable: str) -> None:
-    assert links.usable(link, name, httpx.URL("http://my:9/base")) == usable
-
-
-def test_no_record_at_that_position() -> None:
-    error = links.no_record(plan(["a", "b"]), 5, 3)
-    assert isinstance(error, NotFoundError)
-    assert isinstance(error, ApiError)
-    assert "has 3 records, none at position 5" in error.message

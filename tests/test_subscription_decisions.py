@@ -133,8 +133,10 @@ class Reader:
             if late:
                 for timestamp in self._answer(Span(min(late), max(late) + 1)):
                     if timestamp in late:
+                        self.watch.know(look, [timestamp])
                         self.got.append(timestamp)
                         self.meanwhile()
+                self.watch.know(look, late)
         if look.ahead is not None:
             if self.conditional:
                 self.watch.know(look, self._answer(look.ahead, selected=False))

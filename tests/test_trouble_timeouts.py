@@ -118,3 +118,12 @@ async def test_b23_the_time_of_the_consumer_does_not_count(flavour: Flavour) -> 
             await anyio.sleep(2.2)
             taken += sum([len(piece) async for piece in pieces])
         assert taken == len(body)
+
+
+async def test_wait_ready_keeps_its_deadline(flavour: Flavour) -> None:
+    """Also where a request hangs; the client's own limits are those of its other calls."""
+    with ScriptedServer([HOLD]) as server:
+        client = flavour.client(server.url, timeout=httpx.Timeout(DEADLINE))
+        with anyio.fail_after(DEADLINE / 2):
+            with pytest.raises(TimeoutError, match=r"was not ready within 0\.3 s"):
+                await client.wait_ready(PATIENCE)

@@ -12,6 +12,7 @@ import httpx
 import pytest
 
 import reduct_async
+import reduct_sync
 from reduct_async import (
     AuthenticationError,
     Batch,
@@ -266,6 +267,17 @@ async def test_wrong_types(flavour: Flavour, what: str) -> None:
     bucket = flavour.client(URL, transport=answers.transport).bucket("bucket")
     with pytest.raises(TypeError):
         await BAD_CALLS[what](bucket, flavour)
+    assert answers.requests == []
+
+
+def test_asynchronous_data_in_the_blocking_flavour() -> None:
+    async def chunks() -> AsyncIterator[bytes]:
+        yield b""
+
+    answers = Answers(Answer())
+    with reduct_sync.Client(URL, transport=answers.transport) as client:
+        with pytest.raises(TypeError, match="reduct_async takes it"):
+            client.bucket("bucket").write("entry", chunks(), content_length=0)
     assert answers.requests == []
 
 

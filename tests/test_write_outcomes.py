@@ -2,13 +2,12 @@
 
 from collections.abc import Mapping
 from typing import Any
-from urllib.parse import unquote
 
 import httpx
 import pytest
 
 from reduct_core import labels as label_codec
-from reduct_core import names, writes
+from reduct_core import writes
 from reduct_core.batches import Item
 from reduct_core.errors import ApiError, ProtocolError, ReductError, TransportError, for_status
 from reduct_core.headers import RecordHead
@@ -122,11 +121,13 @@ def test_a_probe_looks_at_the_record() -> None:
 
 
 @pytest.mark.parametrize("entry", ["x/q", "x/batch", "rename"])
-def test_a_probe_is_taken_for_nothing_else(entry: str) -> None:
+def test_a_record_of_a_claimed_entry_cannot_be_probed(entry: str) -> None:
     """HEAD on x/q?ts= makes a query and is 200 whatever is stored; on x/batch?ts= it is 422."""
     (call,) = write_calls("bucket", [(entry, item(1))])
-    path = unquote(call.probe((entry, 1)).url).removeprefix("/b/bucket/")
-    assert not names.is_claimed(path)
+    with pytest.raises(ReductError) as caught:
+        call.probe((entry, 1))
+    error = writes.not_verified((entry, 1), 42.0, caught.value)
+    assert "could not be verified, it may be stored" in error.message
 
 
 @pytest.mark.parametrize(
