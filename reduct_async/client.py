@@ -122,7 +122,8 @@ class Client:
                 client, and the arguments for TLS, limits and proxies are its own matter.
             session: refused with TypeError; what reduct-py users passed here is `transport`.
 
-        Without `transport`, proxies come from the usual environment variables.
+        Without `transport`, proxies come from the usual environment variables. The transport is
+        then this package's `Transport`; or httpx's own, with a proxy, and under trio.
 
         Raises:
             ValueError, TypeError: an argument that cannot be used.
