@@ -155,6 +155,8 @@ def _framing(fields: list[tuple[bytes, bytes]]) -> dict[bytes, list[bytes]]:
 
 # --- responses -----------------------------------------------------------------------------
 
+_REASON = re.compile(rb"[\t\x20-\x7e\x80-\xff]*")
+
 
 class _Sink:
     """What the parser found."""
@@ -300,7 +302,8 @@ class Incoming:
         except httptools.HttpParserError as exc:
             raise httpx.RemoteProtocolError(f"illegal head of an answer: {exc}") from exc
         self.status = parser.get_status_code()
-        if self.status < 100 or sink.in_head:
+        proper = data.startswith(b"HTTP/") and _REASON.fullmatch(sink.reason)
+        if self.status < 100 or sink.in_head or not proper:
             raise httpx.RemoteProtocolError("illegal head of an answer")
         if self.status < 200 and self.status != 101:
             return

@@ -172,7 +172,10 @@ BAD_HEADS = [
     b"HTTP/1.1 200 OK\r\nContent-Length: 3\r\nTransfer-Encoding: chunked\r\n\r\n",
     b"HTTP/1.1 200 OK\r\nTransfer-Encoding: gzip, chunked\r\n\r\n",
     b"HTTP/1.1 200 OK\nContent-Length: 3\n\n",
-    b"\r\n\r\nHTTP/1.1 200 OK\r\n\r\n"[:4],
+    b"\r\n\r\n",
+    b"\r\nHTTP/1.1 200 OK\r\n\r\n",
+    b"\rHTTP/1.1 200 OK\r\n\r\n",
+    b"HTTP/1.1 200 O\x00K\r\n\r\n",
 ]
 
 
