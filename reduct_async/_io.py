@@ -101,7 +101,7 @@ class Io:
                     else:
                         step = steps.send(response)
                 elif isinstance(step, Discard):
-                    await self._discard(step.response)
+                    await self._discard(step.response, step.reusable)
                     step = steps.send(None)
                 else:
                     await sleep(step.seconds)
@@ -110,8 +110,8 @@ class Io:
             result: httpx.Response = stop.value
             return result
 
-    async def _discard(self, response: httpx.Response) -> None:
-        """Read and close a response, so that its connection can be used again."""
+    async def _discard(self, response: httpx.Response, reusable: bool) -> None:
+        """Read and close a response, so that its connection can be used again, or closes."""
         try:
             await response.aread()
         except httpx.HTTPError:
@@ -119,6 +119,9 @@ class Io:
             pass
         finally:
             await response.aclose()
+        stream = response.extensions.get("network_stream")
+        if stream is not None and not reusable:
+            await stream.aclose()
 
     @asynccontextmanager
     async def gate(self, claims: Sequence[Claim]) -> AsyncIterator[None]:

@@ -15,6 +15,7 @@ Bad arguments are ValueError or TypeError, raised before anything is sent.
 
 import builtins
 import json
+import ssl
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
@@ -187,6 +188,12 @@ def _reason(exc: BaseException) -> str:
     return f"{cause} is missing" if isinstance(cause, KeyError) else str(cause)
 
 
+def check_status(response: httpx.Response, expected: int) -> None:
+    """Raise ProtocolError for a success that the API does not give, as gateways do."""
+    if response.status_code != expected:
+        raise not_the_api(response, f"status {response.status_code} instead of {expected}")
+
+
 def not_the_api(response: httpx.Response, reason: str) -> ProtocolError:
     """Return the error of a successful answer that the API would not give."""
     kind = response.headers.get("content-type", "no content type")
@@ -238,7 +245,9 @@ def _lost(exc: Exception, request: httpx.Request) -> ReductError:
     where: dict[str, str] = {"method": request.method, "path": request.url.path}
     place = _address(request.url)
     text = str(exc) or type(exc).__name__
-    if isinstance(exc, (httpx.ConnectError, httpx.UnsupportedProtocol, httpx.ProxyError)):
+    # Older httpcore lets errors of certificates out of the handshake as they are.
+    unconnected = (httpx.ConnectError, httpx.UnsupportedProtocol, httpx.ProxyError)
+    if isinstance(exc, (*unconnected, ssl.SSLCertVerificationError)):
         proxy = request.extensions.get(PROXY)
         via = f" (through the proxy {proxy}, which the environment names)" if proxy else ""
         return TransportError(NO_ANSWER, f"Cannot connect to {place}{via}: {text}", **where)

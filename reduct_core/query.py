@@ -206,6 +206,7 @@ def parse_answer(plan: Plan, response: httpx.Response) -> Answer:
     """
     if response.status_code == 204:
         return Answer((), True)
+    errors.check_status(response, 200)
     with errors.parsing(response):
         headers = response.headers.multi_items()
         answer = parse_v2(headers) if plan.single is None else parse_v1(headers, plan.single)

@@ -22,6 +22,7 @@ def request(bucket: str, entry: str, timestamp: int | None, head: bool) -> Strea
 
 def answer(response: httpx.Response, entry: str) -> Answer:
     """Return the head of the one record that `response` holds; ProtocolError if it has none."""
+    errors.check_status(response, 200)
     with errors.parsing(response):
         return Answer((single_head(response.headers, entry),), True)
 

@@ -93,8 +93,6 @@ class _Position:
     """How many of them are kept at most."""
     since: float | None = None
     """When the present gap was first seen, in monotonic seconds."""
-    read_before: int = 0
-    """What `read` was then."""
     trusted_at: float = 0.0
     """From when on, in monotonic seconds, the number of records tells of gaps."""
     pause: float = 0.0
@@ -213,7 +211,7 @@ class Watch:
         position.cursor = max(position.cursor, max(position.known, default=-1) + 1)
         if look.snapshot is None:
             return position.forget(position.cursor)
-        position.snapshot = look.snapshot
+        before, position.snapshot = position.snapshot, look.snapshot
         unfinished = look.snapshot.newest >= position.cursor
         count = look.snapshot.count
         if position.accounted is None and position.floor <= look.snapshot.oldest:
@@ -224,9 +222,9 @@ class Watch:
             position.accounted = count - unfinished
             position.trusted_at = now + DOUBT_SECONDS if look.ahead else now
         complete = position.accounted == count and now >= position.trusted_at
-        if position.read != position.read_before:
-            # Something came, so what is missing now may have begun only now.
-            position.since, position.read_before = None, position.read
+        if before is not None and _has_grown(before, look.snapshot):
+            # Something began, so what is missing now may have begun only now.
+            position.since = None
         given_up = position.since is not None and now - position.since > GAP_SECONDS
         if complete or given_up:
             position.accounted = count
@@ -248,6 +246,10 @@ class Watch:
         position.read -= len(unread)
         position.accounted = None
         position.since, position.due_at = now, now
+
+
+def _has_grown(before: Snapshot, now: Snapshot) -> bool:
+    return now.count > before.count or now.newest > before.newest
 
 
 def _microseconds(overlap: float) -> int:

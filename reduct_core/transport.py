@@ -41,6 +41,8 @@ class Discard:
     """Read the body of a failed response, which is short, and close it."""
 
     response: httpx.Response
+    reusable: bool = True
+    """Whether its connection may be used again."""
 
 
 @frozen
@@ -84,7 +86,9 @@ def exchange(
             refusal = session.receive(response)
             if response.is_success and refusal is None:
                 return response
-            yield Discard(response)
+            # The server closes the connection behind an early answer, which a request that
+            # follows at once may notice too late.
+            yield Discard(response, reusable=spec.content is None)
             error = refusal or errors.from_response(response)
             wait = _asked_wait(error)
             if final or not repeatable or wait is None or wait > retry.longest:

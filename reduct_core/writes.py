@@ -78,6 +78,7 @@ class Call:
 
     def outcome(self, response: httpx.Response) -> Errors:
         """Return the per-record errors of a success; ProtocolError for malformed ones."""
+        errors.check_status(response, 200)
         with errors.parsing(response):
             return self.parse(response)
 

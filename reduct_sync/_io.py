@@ -101,7 +101,7 @@ class Io:
                     else:
                         step = steps.send(response)
                 elif isinstance(step, Discard):
-                    self._discard(step.response)
+                    self._discard(step.response, step.reusable)
                     step = steps.send(None)
                 else:
                     sleep(step.seconds)
@@ -110,8 +110,8 @@ class Io:
             result: httpx.Response = stop.value
             return result
 
-    def _discard(self, response: httpx.Response) -> None:
-        """Read and close a response, so that its connection can be used again."""
+    def _discard(self, response: httpx.Response, reusable: bool) -> None:
+        """Read and close a response, so that its connection can be used again, or closes."""
         try:
             response.read()
         except httpx.HTTPError:
@@ -119,6 +119,9 @@ class Io:
             pass
         finally:
             response.close()
+        stream = response.extensions.get("network_stream")
+        if stream is not None and not reusable:
+            stream.close()
 
     @contextmanager
     def gate(self, claims: Sequence[Claim]) -> Iterator[None]:

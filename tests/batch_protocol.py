@@ -296,3 +296,6 @@ LABEL_VALUES = st.one_of(
 PLAIN_VALUES = st.text("abc019:/;=. -{}'", max_size=10).map(str.strip)
 
 CONTENT_TYPES = st.sampled_from([DEFAULT_TYPE, "text/plain", "a=b; q", 'x/y; z="1"', "0", '"'])
+
+STORED_TYPES = CONTENT_TYPES | st.sampled_from(["a, b", 'multipart/x; boundary="a,b"', "a,b,c; d"])
+"""Among them what only the single-record call of another client can store."""

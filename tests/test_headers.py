@@ -18,6 +18,7 @@ from tests.batch_protocol import (
     LABEL_NAMES,
     LABEL_VALUES,
     PLAIN_VALUES,
+    STORED_TYPES,
     Headers,
     Stored,
     answer_v1,
@@ -42,7 +43,9 @@ def is_accepted(labels: Mapping[str, str]) -> bool:
 
 
 def records(
-    entries: st.SearchStrategy[str] = ENTRIES, labels: st.SearchStrategy[Any] = LABELS | FEW_LABELS
+    entries: st.SearchStrategy[str] = ENTRIES,
+    labels: st.SearchStrategy[Any] = LABELS | FEW_LABELS,
+    kinds: st.SearchStrategy[str] = CONTENT_TYPES,
 ) -> st.SearchStrategy[list[Stored]]:
     """Records as a query meets them: by time, then entry; labels come and go between them."""
     one = st.builds(
@@ -50,7 +53,7 @@ def records(
         entry=entries,
         timestamp=TIMES,
         data=st.binary(max_size=5),
-        content_type=CONTENT_TYPES,
+        content_type=kinds,
         labels=labels.filter(is_accepted),
         computed=st.just({}) | COMPUTED,
     )
@@ -90,7 +93,9 @@ def cut(answer: Answer, body: bytes) -> dict[tuple[str, int], bytes]:
 # --- answers -------------------------------------------------------------------------------
 
 
-@given(records(st.just("entry")), st.booleans(), st.randoms(use_true_random=False))
+@given(
+    records(st.just("entry"), kinds=STORED_TYPES), st.booleans(), st.randoms(use_true_random=False)
+)
 def test_v1_answers_are_read_back(stored: list[Stored], last: bool, order: random.Random) -> None:
     headers, body = answer_v1(stored, last=last)
     answer = parse_v1(shuffled(headers, order), "entry")
@@ -99,7 +104,7 @@ def test_v1_answers_are_read_back(stored: list[Stored], last: bool, order: rando
     assert cut(answer, body) == {("entry", r.timestamp): r.data for r in stored}
 
 
-@given(records(), st.booleans(), st.randoms(use_true_random=False))
+@given(records(kinds=STORED_TYPES), st.booleans(), st.randoms(use_true_random=False))
 def test_v2_answers_are_read_back(stored: list[Stored], last: bool, order: random.Random) -> None:
     """T3, T4: in any numbering of entries and labels; an empty label is sent as a removal (T7)."""
     assume(len({record.timestamp for record in stored}) == 0 or stored[-1].timestamp < 2**64)
@@ -253,6 +258,7 @@ def test_labels_that_others_stored_leave_a_v1_answer_readable() -> None:
     ]
     heads = parse_v1(headers, "entry").heads
     assert [head.size for head in heads] == [1, 1, 1]
+    assert heads[1].content_type == "multipart/mixed, text/plain"
     assert heads[2].labels == {"k": "v"}
 
 

@@ -328,7 +328,10 @@ def test_many_labels_need_the_batch_call() -> None:
 
 
 def test_size_of_labels_is_limited() -> None:
-    assert accepted({"a": "x" * 300_000, "b": "y" * 90_000})
+    rest = codec.MAX_LABEL_BYTES - 300_000 - 2 * len("a=,")
+    assert accepted({"a": "x" * 300_000, "b": "y" * rest})
+    with pytest.raises(ValueError, match=f"have {codec.MAX_LABEL_BYTES + 1} bytes"):
+        encode({"a": "x" * 300_000, "b": "y" * (rest + 1)})
     with pytest.raises(ValueError, match=f"at most {codec.MAX_LABEL_BYTES}"):
         encode({"a": "x" * 300_000, "b": "y" * 110_000})
 

@@ -149,3 +149,18 @@ def test_t32_the_documented_oddities() -> None:
 @given(st.lists(PATTERNS | EXCLUSIONS, max_size=4))
 def test_matches_what_the_server_selects(entries: Entries, patterns: list[str]) -> None:
     assert expected(patterns) == entries.selected(patterns)
+
+
+@pytest.mark.parametrize(
+    ("pattern", "name"),
+    [
+        ("x/" + "*a" * 40 + "b", "x/" + "a" * 255),
+        ("**/" * 60 + "x", "/".join("abcdefghij" * 10)),
+        ("**/*a*/" * 30 + "x", "/".join(["a" * 50] * 40)),
+    ],
+    ids=["stars", "segments", "both"],
+)
+def test_no_pattern_takes_for_ever(pattern: str, name: str) -> None:
+    """Backtracking would take years; the time limit of all tests is the guard."""
+    assert not matches([pattern], name)
+    assert matches([pattern.replace("b", "a")[:-1] + "*"], name)

@@ -307,6 +307,26 @@ def test_a_wreck_that_is_given_up_hides_no_upload_of_that_moment() -> None:
     assert sorted(reader.got) == reader.wanted()
 
 
+@pytest.mark.parametrize("begun", [[100], [100, 101]])
+def test_a_wreck_is_not_given_up_while_uploads_begin(begun: list[int]) -> None:
+    world = World(wrecks={50})
+    reader = Reader(world, Watch(["e"], None, 0.0, 0))
+    world.begin(50)
+    reader.poll()
+    world.now += GAP_SECONDS - 20
+    for timestamp in begun:
+        world.begin(timestamp)
+    world.now += 21
+    reader.poll()
+    world.begin(102)
+    world.finish(102)
+    reader.poll()
+    for timestamp in begun:
+        world.finish(timestamp)
+    reader.poll_to_the_end()
+    assert sorted(reader.got) == [*begun, 102]
+
+
 def test_a_slow_loop_gives_up_no_gap_that_is_new() -> None:
     """The gap of 100 is old when the loop comes back; that of 102 has just begun."""
     world = World()

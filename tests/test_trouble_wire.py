@@ -297,10 +297,9 @@ async def test_b29_capitalised_header_names(flavour: Flavour) -> None:
         ),
         REQUEST,
         answer(b"<html>", headers={"CONTENT-TYPE": "TEXT/HTML", "x-reduct-api": ""}),
-        REQUEST,
-        answer(status=404, headers={"X-Reduct-Error": "the text"}),
     ]
-    with ScriptedServer(script) as server:
+    failed: Script = [REQUEST, answer(status=404, headers={"X-Reduct-Error": "the text"})]
+    with ScriptedServer(script, failed) as server:
         client = flavour.client(server.url)
         record = await CALLS["read"](client, flavour)
         assert record == (3, {"a": "1"}, {}, "application/octet-stream", b"data")
@@ -576,6 +575,20 @@ async def test_errors_keep_the_connection(flavour: Flavour) -> None:
     failed = answer(b'{"detail": "no"}', status=404)
     with ScriptedServer([REQUEST, failed] * 10) as server:
         client = flavour.client(server.url)
-        for name in ("info", "write", "read", "write_batch", "remove_record") * 2:
+        for name in ("info", "read", "update", "remove_record", "remove_batch") * 2:
             assert await trouble_of(CALLS[name], client, flavour) == [ReductError(404, "no")]
         assert server.connections == 1
+
+
+@pytest.mark.parametrize("name", ["write", "write stream", "write_batch", "write_record_batch"])
+async def test_errors_of_requests_with_a_body_end_the_connection(
+    flavour: Flavour, name: str
+) -> None:
+    """The server may have answered early, and be about to close it (T21)."""
+    failed = answer(b'{"detail": "no"}', status=404)
+    with ScriptedServer([REQUEST, failed, REQUEST, RESET], [reply, reply]) as server:
+        client = flavour.client(server.url)
+        assert set(await trouble_of(CALLS[name], client, flavour)) == {ReductError(404, "no")}
+        assert await client.list() == []
+        await CALLS[name](client, flavour)
+        assert server.connections == 2
