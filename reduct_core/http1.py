@@ -64,6 +64,10 @@ _HEAD = re.compile(
 class Outgoing:
     """One request: gives its body the framing that its headers announce.
 
+    Attributes:
+        origin: where it goes.
+        has_body: whether it announces a body that is not empty.
+
     Raises httpx.LocalProtocolError for what must not be sent.
     """
 
@@ -73,6 +77,7 @@ class Outgoing:
         self._pending = _request_head(request, fields)
         # None where the length is unknown and the body is sent in chunks.
         self._missing = _announced(fields)
+        self.has_body = self._missing != 0
 
     def feed(self, chunk: Piece, last: bool = False) -> list[Piece]:
         """Return what is to be sent for the next chunk of the body, in pieces.
@@ -202,13 +207,16 @@ class _Sink:
 class Incoming:
     """The response to one request.
 
+    After an error that answers a request with a body, its connection is not used again: the
+    server may have answered without reading the body, and closes the connection behind it.
+
     Attributes:
         head: whether the head is there; `status`, `reason`, `version` and `fields` come from it.
         complete: whether the body is there as well.
         reusable: whether the connection can take another request after that.
     """
 
-    def __init__(self, method: str):
+    def __init__(self, method: str, has_body: bool = False):
         self.head = False
         self.complete = False
         self.reusable = False
@@ -217,6 +225,7 @@ class Incoming:
         self.version = b""
         self.fields: list[tuple[bytes, bytes]] = []
         self._bodiless = method == "HEAD"
+        self._has_body = has_body
         self._buffer = b""
         self._sink = _Sink()
         self._parser: Any = None
@@ -317,6 +326,8 @@ class Incoming:
         options = b",".join(framing[b"connection"]).lower().split(b",")
         close = b"close" in map(bytes.strip, options)
         self.reusable = self.version == b"HTTP/1.1" and not close and self.status != 101
+        if self._has_body and self.status >= 400:
+            self.reusable = False
         codings, lengths = framing[b"transfer-encoding"], framing[b"content-length"]
         self._sink.complete = False
         if self._bodiless or self.status in (101, 204, 304):

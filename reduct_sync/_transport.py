@@ -52,7 +52,8 @@ class Transport(BaseTransport):
         outgoing = Outgoing(request)
         timeouts: Timeouts = request.extensions.get("timeout", {})
         place = self._enter(outgoing.origin, timeouts.get("pool"))
-        exchange = Exchange(self._pool, place, Incoming(request.method), timeouts)
+        incoming = Incoming(request.method, outgoing.has_body)
+        exchange = Exchange(self._pool, place, incoming, timeouts)
         try:
             if place.connection is None:
                 self._connect(place, request, timeouts.get("connect"))

@@ -249,6 +249,15 @@ def test_wanted_is_what_is_missing() -> None:
     assert incoming.wanted == 0
 
 
+@pytest.mark.parametrize(("status", "reusable"), [(200, True), (399, True), (400, False)])
+def test_t21_errors_about_a_body_end_the_connection(status: int, reusable: bool) -> None:
+    head = b"HTTP/1.1 %d R\r\nContent-Length: 0\r\n\r\n" % status
+    for has_body in (True, False):
+        incoming = Incoming("POST", has_body)
+        incoming.receive(head)
+        assert incoming.reusable is (reusable or not has_body)
+
+
 def test_switching_protocols_is_an_answer() -> None:
     incoming = Incoming("GET")
     incoming.receive(b"HTTP/1.1 101 S\r\nConnection: upgrade\r\nUpgrade: x\r\n\r\nrest")

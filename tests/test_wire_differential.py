@@ -76,13 +76,14 @@ def heads(draw: st.DrawFn, extra: list[tuple[bytes, bytes]], status: int) -> byt
 
 
 @st.composite
-def replies(draw: st.DrawFn, method: str) -> tuple[bytes, bool]:
+def replies(draw: st.DrawFn, method: str, has_body: bool = False) -> tuple[bytes, bool]:
     """Draw a reply: its bytes, and whether the connection can go on after it."""
     status = draw(st.sampled_from([200, 200, 200, 200, 204, 304, 404, 413, 500]))
     large = draw(st.integers(0, 9)) == 0
     body = draw(st.binary(max_size=60)) * (5000 if large else 1)
     framing = draw(st.sampled_from(["length", "length", "length", "chunked", "end"]))
     close, old = draw(st.integers(0, 4)) == 0, draw(st.integers(0, 9)) == 0
+    kept = not close and not old and not (has_body and status >= 400)
     extra: list[tuple[bytes, bytes]] = []
     if framing == "length":
         extra.append((b"Content-Length", b"%d" % len(body)))
@@ -95,11 +96,11 @@ def replies(draw: st.DrawFn, method: str) -> tuple[bytes, bool]:
     head = draw(heads(extra, status))
     interim = b"HTTP/1.1 100 Continue\r\nX: y\r\n\r\n" * draw(st.sampled_from([0, 0, 0, 1, 2]))
     if method == "HEAD" or status in (204, 304):
-        return interim + head, not close and not old
+        return interim + head, kept
     if framing == "chunked":
         cut = draw(st.integers(0, len(body)))
         body = chunked(*filter(None, (body[:cut], body[cut:])))
-    return interim + head + body, not close and not old and framing != "end"
+    return interim + head + body, kept and framing != "end"
 
 
 @st.composite
@@ -125,7 +126,7 @@ def exchanges(draw: st.DrawFn) -> Exchange:
         body = draw(st.lists(st.binary(max_size=50), max_size=3))
         if draw(st.integers(0, 4)) == 0:
             body.append(bytes(draw(st.sampled_from([600_000, 6_000_000]))))
-    data, kept = draw(replies(method))
+    data, kept = draw(replies(method, any(body or ())))
     cut = draw(st.sampled_from([None, None, None, None, FINISH, RESET]))
     if cut is not None:
         data = data[: draw(st.integers(0, len(data)))]
