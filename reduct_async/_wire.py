@@ -172,21 +172,21 @@ class Wire(_Protocol):
         """Return a connection; httpx.ConnectError or httpx.ConnectTimeout if there is none."""
         _, host, port = origin
         loop = asyncio.get_running_loop()
-        # uvloop does not know it.
-        racing: Any = (
-            {"happy_eyeballs_delay": 0.25} if isinstance(loop, asyncio.BaseEventLoop) else {}
+        racing: Any = {"happy_eyeballs_delay": 0.25} if _may_race(loop, host) else {}
+        name = None if context is None else server_name
+        # A task of its own: cancelled at the moment of success, asyncio would leave it open.
+        connecting = loop.create_task(
+            loop.create_connection(cls, host, port, ssl=context, server_hostname=name, **racing)
         )
         try:
             async with asyncio.timeout(timeout):
-                _, wire = await loop.create_connection(
-                    cls,
-                    host,
-                    port,
-                    ssl=context,
-                    server_hostname=None if context is None else server_name,
-                    **racing,
-                )
+                _, wire = await asyncio.shield(connecting)
+        except asyncio.CancelledError:
+            connecting.add_done_callback(_drop)
+            raise
         except TimeoutError as exc:
+            connecting.cancel()
+            connecting.add_done_callback(_drop)
             raise httpx.ConnectTimeout(str(exc)) from exc
         except OSError as exc:
             raise httpx.ConnectError(str(exc)) from exc
@@ -269,6 +269,21 @@ class Wire(_Protocol):
         """Return when a connection that was closed has left the event loop."""
         if self._loop is asyncio.get_running_loop():
             await asyncio.shield(self._left)
+
+
+def _drop(connecting: "asyncio.Task[tuple[asyncio.Transport, Wire]]") -> None:
+    """Close a connection that came too late."""
+    if not connecting.cancelled() and connecting.exception() is None:
+        connecting.result()[0].abort()
+
+
+def _may_race(loop: asyncio.AbstractEventLoop, host: str) -> bool:
+    """Tell whether addresses of `host` should be tried side by side.
+
+    uvloop cannot, and an address has no other.
+    """
+    literal = ":" in host or host.replace(".", "").isdigit()
+    return isinstance(loop, asyncio.BaseEventLoop) and not literal
 
 
 async def close_all(idle: list[Wire], used: list[Wire]) -> None:
