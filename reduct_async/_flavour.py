@@ -4,6 +4,7 @@ Everything else is the same in both flavours, and held so by a test.
 """
 
 import asyncio
+import itertools
 import ssl
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
 from typing import Any, BinaryIO, TypeAlias, TypeVar
@@ -51,11 +52,16 @@ def check_transport(transport: object) -> None:
         )
 
 
+_numbers = itertools.count()
+
+
 class Home:
     """The event loop in which a client was first used; its connections live there."""
 
     def __init__(self) -> None:
-        self._mark: anyio.lowlevel.RunVar[bool] = anyio.lowlevel.RunVar("reduct_home", False)
+        # Older anyio tells variables apart by their names alone.
+        name = f"reduct_home_{next(_numbers)}"
+        self._mark: anyio.lowlevel.RunVar[bool] = anyio.lowlevel.RunVar(name, False)
         self._used = False
 
     def is_here(self) -> bool:

@@ -4,7 +4,7 @@ import time
 from collections.abc import Sequence
 from functools import partial
 
-from reduct_core import writes
+from reduct_core import batch_writes, writes
 from reduct_core.errors import ApiError, ReductError, TransportError
 from reduct_core.writes import Call, Errors
 
@@ -20,7 +20,7 @@ async def run(io: Io, calls: Sequence[Call]) -> Errors:
             found |= await _run_one(io, call)
         except ReductError as error:
             if len(calls) > 1:
-                error.add_note(writes.progress_note(done, len(calls)))
+                error.add_note(batch_writes.progress_note(done, len(calls)))
             raise
     return found
 

@@ -16,8 +16,8 @@ from reduct_api.models import (
     RenameEntryRequest,
 )
 from reduct_core import attachments as attachment_codec
+from reduct_core import batch_writes, links, names, reads, server, writes
 from reduct_core import labels as label_codec
-from reduct_core import links, names, reads, server, writes
 from reduct_core import query as queries
 from reduct_core.conditions import Condition, check_stateless, ext_conditions
 from reduct_core.errors import ReductError
@@ -344,16 +344,16 @@ class Bucket:
         in several; an empty one sends nothing.
         """
         entry = names.new_entry(entry_name)
-        calls = writes.write_calls(self._name, writes.of_entry(entry, batch))
-        return writes.by_time(await run(self._io, calls))
+        calls = batch_writes.write_calls(self._name, batch_writes.of_entry(entry, batch))
+        return batch_writes.by_time(await run(self._io, calls))
 
     async def write_record_batch(self, batch: RecordBatch) -> dict[str, dict[int, ReductError]]:
         """Write the records of `batch` to their entries; return errors by entry and timestamp.
 
         Otherwise like `write_batch`.
         """
-        calls = writes.write_calls(self._name, writes.of_entries(batch))
-        return writes.by_entry(await run(self._io, calls))
+        calls = batch_writes.write_calls(self._name, batch_writes.of_entries(batch))
+        return batch_writes.by_entry(await run(self._io, calls))
 
     async def update(
         self, entry_name: str, timestamp: TimestampLike, labels: Mapping[str, LabelValue | None]
@@ -381,8 +381,8 @@ class Bucket:
             >>> errors = await bucket.update_batch("entry-1", batch)
         """
         entry = names.entry(entry_name)
-        calls = writes.update_calls(self._name, writes.of_entry(entry, batch))
-        return writes.by_time(await run(self._io, calls))
+        calls = batch_writes.update_calls(self._name, batch_writes.of_entry(entry, batch))
+        return batch_writes.by_time(await run(self._io, calls))
 
     async def update_record_batch(self, batch: RecordBatch) -> dict[str, dict[int, ReductError]]:
         """Change labels of records of several entries; return errors by entry and timestamp.
@@ -394,8 +394,10 @@ class Bucket:
             >>> batch.add("entry-1", 1_000_000, labels={"checked": True, "draft": None})
             >>> errors = await bucket.update_record_batch(batch)
         """
-        calls = writes.update_calls(self._name, writes.of_entries(batch), entry_errors=True)
-        return writes.by_entry(await run(self._io, calls))
+        calls = batch_writes.update_calls(
+            self._name, batch_writes.of_entries(batch), entry_errors=True
+        )
+        return batch_writes.by_entry(await run(self._io, calls))
 
     # --- removing --------------------------------------------------------------------------
 
@@ -413,13 +415,15 @@ class Bucket:
     async def remove_batch(self, entry_name: str, batch: Batch) -> dict[int, ReductError]:
         """Remove the records of one entry whose timestamps are in `batch`; return errors."""
         entry = names.entry(entry_name)
-        calls = writes.remove_calls(self._name, writes.of_entry(entry, batch))
-        return writes.by_time(await run(self._io, calls))
+        calls = batch_writes.remove_calls(self._name, batch_writes.of_entry(entry, batch))
+        return batch_writes.by_time(await run(self._io, calls))
 
     async def remove_record_batch(self, batch: RecordBatch) -> dict[str, dict[int, ReductError]]:
         """Remove the records that are in `batch`; return errors by entry and timestamp."""
-        calls = writes.remove_calls(self._name, writes.of_entries(batch), entry_errors=True)
-        return writes.by_entry(await run(self._io, calls))
+        calls = batch_writes.remove_calls(
+            self._name, batch_writes.of_entries(batch), entry_errors=True
+        )
+        return batch_writes.by_entry(await run(self._io, calls))
 
     async def remove_query(
         self,
@@ -539,7 +543,7 @@ class Bucket:
             >>> await bucket.write_attachments("entry-1", {"schema": {"unit": "mm"}})
         """
         items = attachment_codec.items(entry_name, attachments, self._io.session.now)
-        found = await run(self._io, writes.write_calls(self._name, items))
+        found = await run(self._io, batch_writes.write_calls(self._name, items))
         for error in found.values():
             raise error
 
@@ -569,7 +573,9 @@ class Bucket:
             async for record in found:
                 known.append((record.timestamp, record.labels.get(attachment_codec.KEY, "")))
         removals = attachment_codec.removals(meta, known, keys)
-        for error in (await run(self._io, writes.update_calls(self._name, removals))).values():
+        for error in (
+            await run(self._io, batch_writes.update_calls(self._name, removals))
+        ).values():
             raise error
 
 

@@ -1,5 +1,7 @@
 """Records as the user gets them, and the payloads that are read as they arrive."""
 
+from contextlib import aclosing
+
 import httpx
 
 from reduct_core import errors
@@ -42,7 +44,8 @@ class Record(RecordInfo):
         """Return the whole payload."""
         if isinstance(self._payload, bytes):
             return self._payload
-        return b"".join([chunk async for chunk in self._streamed().chunks()])
+        async with aclosing(self._streamed().chunks()) as chunks:
+            return b"".join([chunk async for chunk in chunks])
 
     async def read(self, n: int = 1024 * 1024) -> Stream[bytes]:
         """Yield the payload in pieces of `n` bytes, the last one shorter."""
@@ -52,12 +55,13 @@ class Record(RecordInfo):
                 yield self._payload[begin : begin + n]
             return
         rest = b""
-        async for chunk in self._streamed().chunks():
-            rest = rest + chunk if rest else chunk
-            whole = len(rest) - len(rest) % n
-            for begin in range(0, whole, n):
-                yield rest[begin : begin + n]
-            rest = rest[whole:]
+        async with aclosing(self._streamed().chunks()) as chunks:
+            async for chunk in chunks:
+                rest = rest + chunk if rest else chunk
+                whole = len(rest) - len(rest) % n
+                for begin in range(0, whole, n):
+                    yield rest[begin : begin + n]
+                rest = rest[whole:]
         if rest:
             yield rest
 

@@ -6,6 +6,7 @@ conditions re-type label text (`010` counts as 10), so only the client can selec
 
 import re
 from collections.abc import Mapping
+from fractions import Fraction
 from typing import Any
 
 from attrs import define, field, frozen
@@ -70,7 +71,7 @@ def _seconds(value: float | None) -> int | None:
         return None
     if isinstance(value, bool) or not hasattr(value, "__float__"):
         raise TypeError(f"each_s={value!r} must be seconds")
-    us = round(float(value) * 1_000_000) if 0 < value < 1e12 else 0
+    us = round(Fraction(float(value)) * 1_000_000) if 0 < value < 1e12 else 0
     if us < 1:
         raise ValueError(f"each_s={value!r} must be seconds, from 0.000001 to below 1e12")
     return us

@@ -39,16 +39,11 @@ class Subscription:
         plan: Plan,
         poll_interval: float,
     ):
-        self._io = io
         self._watch = watch
-        self._sieve = Sieve(plan.filters)
-        self._conditional = plan.body.when is not None or plan.body.ext is not None
-        self._plan = plan
-        self._poll_interval = poll_interval
         self._closed = Event()
         self._turn = make_lock()
-        self._connected = False
-        self._records = self._run()
+        # The generator does not know the subscription, so that `break` frees both at once.
+        self._records = Poller(io, watch, plan, poll_interval, self._closed).run()
 
     @property
     def cursors(self) -> dict[str, int]:
@@ -82,7 +77,22 @@ class Subscription:
         self._closed.set()
         close_idle(self._records, self._turn)
 
-    def _run(self) -> Stream[Record]:
+
+class Poller:
+    """Asks for news, and reads them, until it is told to end."""
+
+    def __init__(self, io: Io, watch: Watch, plan: Plan, poll_interval: float, closed: Event):
+        self._io = io
+        self._watch = watch
+        self._plan = plan
+        self._poll_interval = poll_interval
+        self._closed = closed
+        self._sieve = Sieve(plan.filters)
+        self._conditional = plan.body.when is not None or plan.body.ext is not None
+        self._connected = False
+
+    def run(self) -> Stream[Record]:
+        """Yield the records that pass the filters, present and future."""
         while not self._closed.is_set():
             began = time.monotonic()
             for look in self._looks():

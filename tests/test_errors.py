@@ -233,6 +233,13 @@ def test_what_does_not_parse_is_a_protocol_error(raised: Exception, reason: str)
     assert caught.value.__cause__ is raised
 
 
+@pytest.mark.parametrize("status", [201, 202, 204, 206])
+def test_other_successes_are_protocol_errors(status: int) -> None:
+    errors.check_status(response(200), 200)
+    with pytest.raises(ProtocolError, match=f"status {status} instead of 200"):
+        errors.check_status(response(status), 200)
+
+
 def test_other_errors_pass_the_parser() -> None:
     with pytest.raises(ZeroDivisionError), errors.parsing(response(200)):
         raise ZeroDivisionError

@@ -249,6 +249,15 @@ def test_v1_answers_without_a_size_are_errors(value: str) -> None:
         parse_v1([("x-reduct-time-1", value)], "entry")
 
 
+def test_numbers_that_the_api_has_not_are_errors() -> None:
+    assert parse_v1([(f"x-reduct-time-{2**64 - 1}", "1,")], "e").heads[0].timestamp == 2**64 - 1
+    with pytest.raises(ValueError, match="larger"):
+        parse_v1([(f"x-reduct-time-{2**64}", "1,")], "e")
+    start = ("x-reduct-start-ts", str(2**64 - 1))
+    with pytest.raises(ValueError, match="larger"):
+        parse_v2([start, ("x-reduct-entries", "e"), ("x-reduct-0-1", "1,")])
+
+
 def test_labels_that_others_stored_leave_a_v1_answer_readable() -> None:
     """B11: a value with quote and comma, and a content type with a comma."""
     headers = [

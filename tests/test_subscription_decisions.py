@@ -287,26 +287,6 @@ def test_a_failure_between_the_two_requests_for_a_gap_loses_nothing() -> None:
     assert reader.got == [101, 100]
 
 
-def test_a_wreck_that_is_given_up_hides_no_upload_of_that_moment() -> None:
-    world = World(wrecks={50})
-    reader = Reader(world, Watch(["e"], None, 0.0, 0))
-    world.begin(50)
-    world.begin(51)
-    world.finish(51)
-    while world.now < GAP_SECONDS + 40:
-        reader.poll()
-        world.now += 1.0
-        if world.now % 10 == 0:
-            timestamp = 100 + int(world.now)
-            world.begin(timestamp)
-            world.begin(timestamp + 1)
-            world.finish(timestamp + 1)
-        elif world.now % 10 == 5:
-            world.finish(95 + int(world.now))
-    reader.poll_to_the_end()
-    assert sorted(reader.got) == reader.wanted()
-
-
 @pytest.mark.parametrize("begun", [[100], [100, 101]])
 def test_a_wreck_is_not_given_up_while_uploads_begin(begun: list[int]) -> None:
     world = World(wrecks={50})

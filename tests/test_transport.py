@@ -124,6 +124,21 @@ def test_other_errors_are_raised_at_once(status: int) -> None:
     assert found.steps[1:] == [Discard(refused)]
 
 
+def test_a_connection_is_not_used_again_behind_an_early_answer_to_a_body() -> None:
+    refused = answer(401)
+    write = write_record.build_request("b", "e", body=b"abc", ts=1)
+    found = Exchange(session(THREE), [refused], write)
+    assert found.steps[1:] == [Discard(refused, reusable=False)]
+
+
+def test_a_call_may_have_less_time() -> None:
+    state = session(timeout=httpx.Timeout(5.0, connect=1.0, pool=None))
+    made = state.request(get_alive.build_request(), 2.0)
+    assert made.extensions["timeout"] == {"connect": 1.0, "read": 2.0, "write": 2.0, "pool": 2.0}
+    later = state.request(get_alive.build_request())
+    assert later.extensions["timeout"]["read"] == 5.0
+
+
 @pytest.mark.parametrize("status", [429, 503])
 def test_what_changes_nothing_is_asked_again(status: int) -> None:
     found = Exchange(session(THREE), [answer(status), answer(status), answer(200)])

@@ -6,12 +6,13 @@ from typing import Any
 import httpx
 import pytest
 
+from reduct_core import batch_writes, writes
 from reduct_core import labels as label_codec
-from reduct_core import writes
+from reduct_core.batch_writes import update_calls, write_calls
 from reduct_core.batches import Item
 from reduct_core.errors import ApiError, ProtocolError, ReductError, TransportError, for_status
 from reduct_core.headers import RecordHead
-from reduct_core.writes import Errors, update_calls, write_call, write_calls
+from reduct_core.writes import Errors, write_call
 
 HEAD = RecordHead(7, "a", 3, "text/plain", {}, {})
 
@@ -62,13 +63,13 @@ def test_errors_are_sorted() -> None:
         ("a", 9): ApiError(500, "y"),
         ("a", 2): ApiError(500, "z"),
     }
-    by_entry = writes.by_entry(found)
+    by_entry = batch_writes.by_entry(found)
     assert [(entry, list(times)) for entry, times in by_entry.items()] == [
         ("a", [2, 9]),
         ("b", [1]),
     ]
     del found["b", 1]
-    assert list(writes.by_time(found)) == [2, 9]
+    assert list(batch_writes.by_time(found)) == [2, 9]
 
 
 @pytest.mark.parametrize("status", [400, 404, 409, 422, 500, 507])
@@ -92,7 +93,7 @@ def test_an_error_of_the_caller_is_raised(status: int) -> None:
 @pytest.mark.parametrize("status", [404, 409])
 def test_a_missing_entry_is_the_error_of_its_records_where_there_are_several(status: int) -> None:
     error = for_status(status, "text")
-    for calls in (update_calls, writes.remove_calls):
+    for calls in (update_calls, batch_writes.remove_calls):
         (several,) = calls("bucket", [("a", item(1)), ("a", item(2))], entry_errors=True)
         assert several.failure(error) == {("a", 1): error, ("a", 2): error}
         (one,) = calls("bucket", [("a", item(1))])
@@ -165,4 +166,4 @@ def test_early_refusals_are_asked_for() -> None:
 
 
 def test_a_batch_that_fails_half_way_says_so() -> None:
-    assert "2 of them succeeded before" in writes.progress_note(2, 5)
+    assert "2 of them succeeded before" in batch_writes.progress_note(2, 5)

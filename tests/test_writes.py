@@ -9,13 +9,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from reduct_api.types import RequestSpec, StreamSpec
+from reduct_core import batch_writes, names, writes
 from reduct_core import labels as label_codec
-from reduct_core import names, writes
+from reduct_core.batch_writes import update_calls, write_calls
 from reduct_core.batches import Item, MultiEntryBatch, SingleEntryBatch
 from reduct_core.config import MAX_EXTRA_HEADERS
 from reduct_core.gates import Key, Mode, entry_claims
 from reduct_core.headers import RecordHead
-from reduct_core.writes import Call, update_calls, write_call, write_calls
+from reduct_core.writes import Call, write_call
 from tests.batch_protocol import (
     LABEL_VALUES,
     PLAIN_VALUES,
@@ -167,8 +168,8 @@ def test_batches_are_split_below_the_limits(
 ) -> None:
     records = [pair for pair in records if not no_call(pair[1].labels, pair[0])]
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(writes, "MAX_RECORDS", most_records)
-        patch.setattr(writes, "MAX_BODY_BYTES", most_bytes)
+        patch.setattr(batch_writes, "MAX_RECORDS", most_records)
+        patch.setattr(batch_writes, "MAX_BODY_BYTES", most_bytes)
         calls = write_calls("bucket", records)
     assert all_written(calls) == wanted(records)
     for call in calls:
@@ -259,7 +260,7 @@ def test_routes_of_batches(records: Records, urls: list[str]) -> None:
 
 def test_b32_an_empty_batch_sends_nothing() -> None:
     assert write_calls("bucket", []) == update_calls("bucket", []) == []
-    assert writes.remove_calls("bucket", []) == []
+    assert batch_writes.remove_calls("bucket", []) == []
 
 
 @pytest.mark.parametrize("entry", ["a b", "ü", "a/$meta/b", ""])
@@ -277,15 +278,15 @@ def test_the_other_kind_of_batch_is_refused() -> None:
     one, several = SingleEntryBatch[Any](), MultiEntryBatch[Any]()
     one.add(1, b"x")
     several.add("b", 2, b"y")
-    assert [entry for entry, _ in writes.of_entry("a", one)] == ["a"]
-    assert [entry for entry, _ in writes.of_entries(several)] == ["b"]
+    assert [entry for entry, _ in batch_writes.of_entry("a", one)] == ["a"]
+    assert [entry for entry, _ in batch_writes.of_entries(several)] == ["b"]
     wrong: Any
     for wrong in (several, [1], None):
         with pytest.raises(TypeError, match="batch must be a Batch, not"):
-            writes.of_entry("a", wrong)
+            batch_writes.of_entry("a", wrong)
     for wrong in (one, [1], None):
         with pytest.raises(TypeError, match="batch must be a RecordBatch, not"):
-            writes.of_entries(wrong)
+            batch_writes.of_entries(wrong)
 
 
 # --- one record ----------------------------------------------------------------------------
@@ -410,7 +411,7 @@ def test_b33_data_of_updates_is_not_sent() -> None:
 
 @given(items(st.just({})))
 def test_removals_name_each_record_once(records: Records) -> None:
-    calls = writes.remove_calls("bucket", records)
+    calls = batch_writes.remove_calls("bucket", records)
     removed: list[tuple[str, int]] = []
     for call in calls:
         assert call.spec.method == "DELETE"
@@ -424,7 +425,7 @@ def test_removals_name_each_record_once(records: Records) -> None:
 
 
 def test_removals_are_split() -> None:
-    calls = writes.remove_calls("bucket", [("a", item(n)) for n in range(170)])
+    calls = batch_writes.remove_calls("bucket", [("a", item(n)) for n in range(170)])
     assert [len(call.keys) for call in calls] == [80, 80, 10]
 
 
@@ -455,4 +456,4 @@ def test_entries_are_removed_without_a_time() -> None:
         with pytest.raises(ValueError, match="remove_attachments"):
             writes.remove_entry_request("bucket", wrong)
         with pytest.raises(ValueError, match="remove_attachments"):
-            writes.remove_calls("bucket", [(wrong, item(1))])
+            batch_writes.remove_calls("bucket", [(wrong, item(1))])
