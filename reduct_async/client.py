@@ -5,7 +5,6 @@ import os
 import time
 from collections.abc import Mapping, Sequence
 from datetime import datetime
-from functools import partial
 from types import TracebackType
 from typing import Self
 
@@ -66,9 +65,8 @@ from reduct_core.network import (
     ssl_context,
 )
 
-from ._flavour import BaseTransport, check_transport, sleep
+from ._flavour import Transport, check_transport, make_transport, sleep
 from ._io import Io
-from ._transport import default_transport
 from .bucket import Bucket
 
 
@@ -99,7 +97,7 @@ class Client:
         limits: httpx.Limits = httpx.Limits(),  # noqa: B008
         user_agent: str | None = None,
         retry: Retry | None = Retry(attempts=3),  # noqa: B008
-        transport: BaseTransport | None = None,
+        transport: Transport | None = None,
         session: None = None,
     ):
         """Make a client; no request is sent.
@@ -122,8 +120,7 @@ class Client:
                 client, and the arguments for TLS, limits and proxies are its own matter.
             session: refused with TypeError; what reduct-py users passed here is `transport`.
 
-        Without `transport`, proxies come from the usual environment variables. The transport is
-        then this package's `Transport`; or httpx's own, with a proxy, and under trio.
+        Without `transport`, proxies come from the usual environment variables.
 
         Raises:
             ValueError, TypeError: an argument that cannot be used.
@@ -143,9 +140,10 @@ class Client:
             retry,
             proxy_address(proxy),
         )
-        tls = (address.scheme, verify_ssl, ca_cert, client_cert)
-        context = ssl_context(*tls) if transport is None else None
-        self._io = Io(config, transport, partial(default_transport, context, limits, proxy))
+        if transport is None:
+            context = ssl_context(address.scheme, verify_ssl, ca_cert, client_cert)
+            transport = make_transport(context, limits, proxy)
+        self._io = Io(config, transport)
 
     def __repr__(self) -> str:
         url = self._io.session.config.url
@@ -165,15 +163,6 @@ class Client:
     async def close(self) -> None:
         """Close all connections; may be called again. Later calls raise TransportError."""
         await self._io.close()
-
-    @property
-    def transport(self) -> BaseTransport | None:
-        """The httpx transport that sends the requests.
-
-        Without ``transport=`` it is chosen at the first use, None before: this package's
-        `Transport`; or httpx's own, with a proxy of the environment, and under trio.
-        """
-        return self._io.transport
 
     # --- server ----------------------------------------------------------------------------
 

@@ -50,7 +50,6 @@ from reduct_core.errors import (
 )
 from reduct_core.version import __version__
 
-from ._transport import Transport
 from .batch import Batch, RecordBatch
 from .bucket import Bucket
 from .client import Client
@@ -98,10 +97,9 @@ __all__ = [
     "Token",
     "TokenCreateRequest",
     "TokenList",
-    "Transport",
     "TransportError",
     "__version__",
 ]
 
-for _class in (Batch, Bucket, Client, Record, RecordBatch, Subscription, Transport):
+for _class in (Batch, Bucket, Client, Record, RecordBatch, Subscription):
     _class.__module__ = __name__

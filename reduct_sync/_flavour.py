@@ -18,21 +18,16 @@ T = TypeVar("T")
 Stream: TypeAlias = Generator[T, None, None]
 """An iterator that can be closed."""
 
-BaseTransport: TypeAlias = httpx.BaseTransport
+Transport: TypeAlias = httpx.BaseTransport
 
 Event = threading.Event
 
 sleep = time.sleep
 
 
-def suits_own_transport() -> bool:
-    """Tell whether this package's transport works here: everywhere."""
-    return True
-
-
-def make_stock_transport(
+def make_transport(
     context: ssl.SSLContext, limits: httpx.Limits, proxy: str | None
-) -> BaseTransport:
+) -> httpx.HTTPTransport:
     """Return httpx's own transport."""
     return httpx.HTTPTransport(verify=context, limits=limits, proxy=proxy)
 
@@ -54,8 +49,8 @@ class Home:
         """Make this the home."""
 
 
-def wait(event: Event, seconds: float | None) -> bool:
-    """Wait until `event` is set, at most `seconds` if given; tell whether it is."""
+def wait(event: Event, seconds: float) -> bool:
+    """Wait until `event` is set, at most `seconds`; tell whether it is."""
     return event.wait(seconds)
 
 

@@ -24,7 +24,6 @@ NAMES = {
     "AbstractAsyncContextManager": "AbstractContextManager",
     "asynccontextmanager": "contextmanager",
     "handle_async_request": "handle_request",
-    "AsyncByteStream": "SyncByteStream",
 }
 
 PHRASES = {
