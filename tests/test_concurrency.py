@@ -2,6 +2,7 @@
 
 import asyncio
 import importlib
+import threading
 import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any
@@ -518,10 +519,10 @@ CLAIMS: st.SearchStrategy[tuple[tuple[Key, Mode], ...]] = st.one_of(
 class Caller:
     """A call over several gates, as `Io.gate` makes it; it stops where it must wait."""
 
-    def __init__(self, books: Gates[anyio.Event], claims: tuple[Claim, ...]) -> None:
+    def __init__(self, books: Gates[threading.Event], claims: tuple[Claim, ...]) -> None:
         self._books = books
         self._left = list(claims)
-        self.tickets: list[Ticket[anyio.Event]] = []
+        self.tickets: list[Ticket[threading.Event]] = []
 
     @property
     def inside(self) -> bool:
@@ -543,7 +544,7 @@ def test_any_order_of_calls(claims: list[tuple[Claim, ...]], data: st.DataObject
 
     Callers leave in any order, done or cancelled while they wait.
     """
-    books: Gates[anyio.Event] = Gates(anyio.Event)
+    books: Gates[threading.Event] = Gates(threading.Event)
     callers = [Caller(books, each) for each in claims]
     while callers:
         for caller in callers:
@@ -563,7 +564,7 @@ def test_any_order_of_calls(claims: list[tuple[Claim, ...]], data: st.DataObject
 
 
 def test_first_come_first_served() -> None:
-    books: Gates[anyio.Event] = Gates(anyio.Event)
+    books: Gates[threading.Event] = Gates(threading.Event)
     key = Key("bucket", str(uuid.uuid4()))
     first = entered(books, key, Mode.WRITE)
     removal = entered(books, key, Mode.REMOVE)
