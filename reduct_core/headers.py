@@ -24,7 +24,6 @@ ENTRIES = "x-reduct-entries"
 START = "x-reduct-start-ts"
 LABELS = "x-reduct-labels"
 LAST = "x-reduct-last"
-QUERY_ID = "x-reduct-query-id"
 SINGLE_LABEL = "x-reduct-label-"
 
 _DIGITS = re.compile(r"[0-9]{1,20}")

@@ -30,6 +30,7 @@ import pytest
 from reduct_async import Bucket, Client
 from tests.flavours import Flavour
 from tests.real_server import RealServer
+from tests.recording import Recorder
 
 hypothesis.settings.register_profile(
     "project",
@@ -104,3 +105,17 @@ def pytest_runtest_makereport(
             if isinstance(server, RealServer):
                 report.sections.append((f"log of the server at {server.url}", server.log_tail()))
     return report
+
+
+@pytest.fixture
+def recorder(flavour: Flavour) -> Recorder:
+    """A transport that notes what `recorded` sends."""
+    return Recorder(flavour)
+
+
+@pytest.fixture
+async def recorded(
+    flavour: Flavour, server: RealServer, recorder: Recorder, bucket: Bucket
+) -> Bucket:
+    """The bucket of the test, by a client whose requests are noted."""
+    return flavour.client(server.url, transport=recorder.transport).bucket(bucket.name)

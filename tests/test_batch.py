@@ -40,20 +40,6 @@ Records = dict[tuple[str, int], tuple[bytes, dict[str, str], str | None]]
 """Payload, labels and content type by entry and timestamp."""
 
 
-@pytest.fixture
-def recorder(flavour: Flavour) -> Recorder:
-    """A transport that notes what `recorded` sends."""
-    return Recorder(flavour)
-
-
-@pytest.fixture
-async def recorded(
-    flavour: Flavour, server: RealServer, recorder: Recorder, bucket: Bucket
-) -> Bucket:
-    """The bucket of the test, by a client whose requests are noted."""
-    return flavour.client(server.url, transport=recorder.transport).bucket(bucket.name)
-
-
 def single(flavour: Flavour, *timestamps: Any, **arguments: Any) -> Batch:
     """Return a batch of records that differ only in their time."""
     batch: Batch = flavour.package.Batch()

@@ -35,21 +35,6 @@ from tests.stored import (
     write_all,
 )
 
-
-@pytest.fixture
-def recorder(flavour: Flavour) -> Recorder:
-    """A transport that notes what `recorded` sends."""
-    return Recorder(flavour)
-
-
-@pytest.fixture
-async def recorded(
-    flavour: Flavour, server: RealServer, recorder: Recorder, bucket: Bucket
-) -> Bucket:
-    """The bucket of the test, by a client whose requests are noted."""
-    return flavour.client(server.url, transport=recorder.transport).bucket(bucket.name)
-
-
 # --- B1 to B4: wrong data, lost data -------------------------------------------------------
 
 

@@ -25,21 +25,6 @@ from tests.real_server import RealServer
 from tests.recording import Recorder
 from tests.stored import contents, gone, keys, labels_of, payloads, times, write_all
 
-
-@pytest.fixture
-def recorder(flavour: Flavour) -> Recorder:
-    """A transport that notes what `recorded` sends."""
-    return Recorder(flavour)
-
-
-@pytest.fixture
-async def recorded(
-    flavour: Flavour, server: RealServer, recorder: Recorder, bucket: Bucket
-) -> Bucket:
-    """The bucket of the test, by a client whose requests are noted."""
-    return flavour.client(server.url, transport=recorder.transport).bucket(bucket.name)
-
-
 # --- B18 to B21: reading, limits of answers and requests -----------------------------------
 
 

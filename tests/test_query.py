@@ -21,20 +21,6 @@ MAX = 2**64 - 1
 
 
 @pytest.fixture
-def recorder(flavour: Flavour) -> Recorder:
-    """A transport that notes what `recorded` sends."""
-    return Recorder(flavour)
-
-
-@pytest.fixture
-async def recorded(
-    flavour: Flavour, server: RealServer, recorder: Recorder, bucket: Bucket
-) -> Bucket:
-    """The bucket of the test, by a client whose requests are noted."""
-    return flavour.client(server.url, transport=recorder.transport).bucket(bucket.name)
-
-
-@pytest.fixture
 def unasked(flavour: Flavour, server: RealServer, recorder: Recorder) -> Bucket:
     """A bucket that does not exist, for what is refused before anything is sent."""
     return flavour.client(server.url, transport=recorder.transport).bucket("no-such")
