@@ -3,6 +3,7 @@
 Everything else is the same in both flavours, and held so by a test.
 """
 
+import asyncio
 import itertools
 import ssl
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
@@ -21,16 +22,24 @@ T = TypeVar("T")
 Stream: TypeAlias = AsyncGenerator[T, None]
 """An iterator that can be closed."""
 
-Transport: TypeAlias = httpx.AsyncBaseTransport
+BaseTransport: TypeAlias = httpx.AsyncBaseTransport
 
 Event = anyio.Event
 
 sleep = anyio.sleep
 
 
-def make_transport(
+def suits_own_transport() -> bool:
+    """Tell whether this package's transport works here: under asyncio, not under trio."""
+    try:
+        return asyncio.current_task() is not None
+    except RuntimeError:
+        return False
+
+
+def make_stock_transport(
     context: ssl.SSLContext, limits: httpx.Limits, proxy: str | None
-) -> httpx.AsyncHTTPTransport:
+) -> BaseTransport:
     """Return httpx's own transport."""
     return httpx.AsyncHTTPTransport(verify=context, limits=limits, proxy=proxy)
 
@@ -72,8 +81,8 @@ class Home:
             )
 
 
-async def wait(event: Event, seconds: float) -> bool:
-    """Wait until `event` is set, at most `seconds`; tell whether it is."""
+async def wait(event: Event, seconds: float | None) -> bool:
+    """Wait until `event` is set, at most `seconds` if given; tell whether it is."""
     with anyio.move_on_after(seconds):
         await event.wait()
     return event.is_set()

@@ -1,6 +1,7 @@
 """Performs the steps of `reduct_core.transport`: the only module that touches a transport."""
 
-from collections.abc import AsyncIterator, Sequence
+import threading
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from typing import TypeVar
 
@@ -20,7 +21,7 @@ from reduct_core.transport import (
     parse,
 )
 
-from ._flavour import Event, Home, Transport, sleep
+from ._flavour import BaseTransport, Event, Home, sleep
 
 T = TypeVar("T")
 
@@ -31,9 +32,17 @@ SAFE = frozenset({"GET", "HEAD"})
 class Io:
     """Sends the requests of one client, and lets them pass the gates."""
 
-    def __init__(self, config: Config, transport: Transport):
+    def __init__(
+        self,
+        config: Config,
+        transport: BaseTransport | None,
+        choose: Callable[[], BaseTransport],
+    ):
+        """`choose` gives a transport when one is first needed, if `transport` is None."""
         self.session = Session(config)
-        self._transport = transport
+        self.transport = transport
+        self._choose = choose
+        self._choosing = threading.Lock()
         self._gates: Gates[Event] = Gates(Event)
         self._home = Home()
 
@@ -63,17 +72,30 @@ class Io:
         `repeatable` tells whether it may be sent again after 429 and 503; GET and HEAD may,
         if it is None. `timeout` shortens the client's own.
         """
-        self._home.enter()
         again = spec.method in SAFE if repeatable is None else repeatable
-        return await self._perform(exchange(self.session, spec, repeatable=again, timeout=timeout))
+        steps = exchange(self.session, spec, repeatable=again, timeout=timeout)
+        return await self._perform(steps, self.enter())
 
-    async def _perform(self, steps: Exchange) -> httpx.Response:
+    def enter(self) -> BaseTransport:
+        """Return the transport to use here; its first use decides which it is."""
+        self._home.enter()
+        if self.transport is None:
+            with self._choosing:
+                return self._chosen()
+        return self.transport
+
+    def _chosen(self) -> BaseTransport:
+        if self.transport is None:
+            self.transport = self._choose()
+        return self.transport
+
+    async def _perform(self, steps: Exchange, transport: BaseTransport) -> httpx.Response:
         try:
             step = next(steps)
             while True:
                 if isinstance(step, Send):
                     try:
-                        response = await self._transport.handle_async_request(step.request)
+                        response = await transport.handle_async_request(step.request)
                     except Exception as exc:
                         step = steps.throw(exc)
                     else:
@@ -125,5 +147,5 @@ class Io:
         if self.session.closed:
             return
         self.session.closed = True
-        if self._home.is_here():
-            await self._transport.aclose()
+        if self.transport is not None and self._home.is_here():
+            await self.transport.aclose()

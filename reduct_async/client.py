@@ -5,6 +5,7 @@ import os
 import time
 from collections.abc import Mapping, Sequence
 from datetime import datetime
+from functools import partial
 from types import TracebackType
 from typing import Self
 
@@ -65,8 +66,9 @@ from reduct_core.network import (
     ssl_context,
 )
 
-from ._flavour import Transport, check_transport, make_transport, sleep
+from ._flavour import BaseTransport, check_transport, sleep
 from ._io import Io
+from ._transport import default_transport
 from .bucket import Bucket
 
 
@@ -97,7 +99,7 @@ class Client:
         limits: httpx.Limits = httpx.Limits(),  # noqa: B008
         user_agent: str | None = None,
         retry: Retry | None = Retry(attempts=3),  # noqa: B008
-        transport: Transport | None = None,
+        transport: BaseTransport | None = None,
         session: None = None,
     ):
         """Make a client; no request is sent.
@@ -120,7 +122,8 @@ class Client:
                 client, and the arguments for TLS, limits and proxies are its own matter.
             session: refused with TypeError; what reduct-py users passed here is `transport`.
 
-        Without `transport`, proxies come from the usual environment variables.
+        Without `transport`, proxies come from the usual environment variables. The transport is
+        then this package's `Transport`; or httpx's own, with a proxy, and under trio.
 
         Raises:
             ValueError, TypeError: an argument that cannot be used.
@@ -140,10 +143,9 @@ class Client:
             retry,
             proxy_address(proxy),
         )
-        if transport is None:
-            context = ssl_context(address.scheme, verify_ssl, ca_cert, client_cert)
-            transport = make_transport(context, limits, proxy)
-        self._io = Io(config, transport)
+        tls = (address.scheme, verify_ssl, ca_cert, client_cert)
+        context = ssl_context(*tls) if transport is None else None
+        self._io = Io(config, transport, partial(default_transport, context, limits, proxy))
 
     def __repr__(self) -> str:
         url = self._io.session.config.url
@@ -163,6 +165,15 @@ class Client:
     async def close(self) -> None:
         """Close all connections; may be called again. Later calls raise TransportError."""
         await self._io.close()
+
+    @property
+    def transport(self) -> BaseTransport | None:
+        """The httpx transport that sends the requests.
+
+        Without ``transport=`` it is chosen at the first use, None before: this package's
+        `Transport`; or httpx's own, with a proxy of the environment, and under trio.
+        """
+        return self._io.transport
 
     # --- server ----------------------------------------------------------------------------
 

@@ -253,10 +253,12 @@ def _lost(exc: Exception, request: httpx.Request) -> ReductError:
         return TransportError(NO_ANSWER, f"Cannot connect to {place}{via}: {text}", **where)
     # h11's words for a head above the 100 KiB that httpx's stock transports accept.
     if "Receive buffer too long" in text:
+        text = "the answer's head is larger than 100 KiB"
+    if text.startswith("the answer's head is larger than"):
         return ProtocolError(
             NO_ANSWER,
-            "the answer's head is larger than 100 KiB, the limit of this transport; ask for"
-            " smaller answers, e.g. when={'#batch_records': 10}, or use shorter labels",
+            f"{text}, the limit of this transport; ask for smaller answers, e.g."
+            " when={'#batch_records': 10}, or use shorter labels",
             **where,
         )
     if isinstance(exc, httpx.DecodingError):

@@ -19,6 +19,7 @@ from . import conditions, errors, names
 from .conditions import Condition
 from .gates import Claim, Mode, bucket_claims, entry_claims
 from .headers import Answer, parse_v1, parse_v2
+from .http1 import MAX_HEAD_BYTES
 from .sieve import NO_FILTERS, Filters, superset
 from .times import MAX_US, TimestampLike, optional_us
 
@@ -34,6 +35,9 @@ Its own 60 s are shorter than many loops need for the records of one answer.
 HEAD_BYTES = 60_000
 """Bytes of record heads in one answer. httpx's transports take heads of 100 KiB; the rest is
 room for what the server does not count: one more record, names of entries and labels."""
+
+LARGE_HEAD_BYTES = 450_000
+"""The same for transports that take heads of 1 MiB. The server itself gives 512,000 at most."""
 
 MAX_EMPTY_ANSWERS = 1000
 """Empty answers in a row, each at once, after which a query is given up."""
@@ -141,14 +145,24 @@ def _flag(value: bool | None, name: str) -> bool | None:
     return value
 
 
-def _limited(when: Any, records: int | None) -> Any:
+def head_bytes(transport: object) -> int:
+    """Return how many bytes of record heads to ask for in one answer over `transport`.
+
+    An attribute `max_head_bytes` tells the largest head that it takes; others take 100 KiB.
+    """
+    largest = getattr(transport, "max_head_bytes", None)
+    large = isinstance(largest, int) and largest >= MAX_HEAD_BYTES
+    return LARGE_HEAD_BYTES if large else HEAD_BYTES
+
+
+def _limited(when: Any, heads: int, records: int | None) -> Any:
     """Return `when` with limits for answers that the transport can take.
 
     Limits that the user gives stay; a condition that is no object has no place for any.
     """
     if when is not None and not isinstance(when, Mapping):
         return when
-    limits: dict[str, Any] = {"#batch_metadata_size": HEAD_BYTES}
+    limits: dict[str, Any] = {"#batch_metadata_size": heads}
     if records is not None:
         limits["#batch_records"] = records
     return {**limits, **(when or {})}
@@ -157,12 +171,13 @@ def _limited(when: Any, records: int | None) -> Any:
 # --- requests and answers ------------------------------------------------------------------
 
 
-def create(plan: Plan) -> RequestSpec[QueryId | RemovedRecords]:
-    """Return the request that starts the query, with limits for the size of its answers."""
+def create(plan: Plan, transport: object = None) -> RequestSpec[QueryId | RemovedRecords]:
+    """Return the request that starts the query, with limits for what `transport` can take."""
+    heads = head_bytes(transport)
     if plan.single is not None:
-        body = evolve(plan.body, when=_limited(plan.body.when, V1_RECORDS))
+        body = evolve(plan.body, when=_limited(plan.body.when, heads, V1_RECORDS))
         return create_query.build_request(plan.bucket, plan.single, body=body)
-    body = evolve(plan.body, when=_limited(plan.body.when, None))
+    body = evolve(plan.body, when=_limited(plan.body.when, heads, None))
     return io_query.build_request(plan.bucket, body=body)
 
 

@@ -50,6 +50,7 @@ from reduct_core.errors import (
 )
 from reduct_core.version import __version__
 
+from ._transport import Transport
 from .batch import Batch, RecordBatch
 from .bucket import Bucket
 from .client import Client
@@ -97,9 +98,10 @@ __all__ = [
     "Token",
     "TokenCreateRequest",
     "TokenList",
+    "Transport",
     "TransportError",
     "__version__",
 ]
 
-for _class in (Batch, Bucket, Client, Record, RecordBatch, Subscription):
+for _class in (Batch, Bucket, Client, Record, RecordBatch, Subscription, Transport):
     _class.__module__ = __name__

@@ -18,16 +18,21 @@ T = TypeVar("T")
 Stream: TypeAlias = Generator[T, None, None]
 """An iterator that can be closed."""
 
-Transport: TypeAlias = httpx.BaseTransport
+BaseTransport: TypeAlias = httpx.BaseTransport
 
 Event = threading.Event
 
 sleep = time.sleep
 
 
-def make_transport(
+def suits_own_transport() -> bool:
+    """Tell whether this package's transport works here: everywhere."""
+    return True
+
+
+def make_stock_transport(
     context: ssl.SSLContext, limits: httpx.Limits, proxy: str | None
-) -> httpx.HTTPTransport:
+) -> BaseTransport:
     """Return httpx's own transport."""
     return httpx.HTTPTransport(verify=context, limits=limits, proxy=proxy)
 
@@ -49,8 +54,8 @@ class Home:
         """Make this the home."""
 
 
-def wait(event: Event, seconds: float) -> bool:
-    """Wait until `event` is set, at most `seconds`; tell whether it is."""
+def wait(event: Event, seconds: float | None) -> bool:
+    """Wait until `event` is set, at most `seconds` if given; tell whether it is."""
     return event.wait(seconds)
 
 

@@ -88,7 +88,7 @@ def _start(io: Io, plan: Plan) -> int | None:
         listed = io.send(get_bucket.build_request(plan.bucket))
         core.report_missing(plan, core.absent(plan, [entry.name for entry in listed.entries]))
     try:
-        return core.query_id(io.send(core.create(plan), repeatable=True))
+        return core.query_id(io.send(core.create(plan, io.enter()), repeatable=True))
     except NotFoundError:
         if plan.single is None:
             raise

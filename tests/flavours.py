@@ -17,6 +17,7 @@ from typing import Any, Literal, cast
 import anyio
 import anyio.from_thread
 import anyio.to_thread
+import httpx
 
 import reduct_async
 import reduct_sync
@@ -48,6 +49,11 @@ class Flavour:
         client = self.show(self.package.Client(*args, **kwargs))
         self._clients.append(client)
         return cast(reduct_async.Client, client)
+
+    def stock_transport(self, **kwargs: Any) -> Any:
+        """Return httpx's own transport of this flavour."""
+        kind = httpx.HTTPTransport if self.name == "sync" else httpx.AsyncHTTPTransport
+        return kind(**kwargs)
 
     def show(self, thing: Any) -> Any:
         """Return `thing`, or an asynchronous view if it belongs to the blocking flavour."""

@@ -291,7 +291,8 @@ async def test_second_loop_is_refused(server: RealServer, bucket: Bucket) -> Non
     await anyio.to_thread.run_sync(lambda: asyncio.run(client.close()))
     with pytest.raises(ReductError, match="closed"):
         await client.info()
-    await client._io._transport.aclose()
+    assert client.transport is not None
+    await client.transport.aclose()
 
 
 @only_asyncio

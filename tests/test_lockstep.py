@@ -24,6 +24,7 @@ NAMES = {
     "AbstractAsyncContextManager": "AbstractContextManager",
     "asynccontextmanager": "contextmanager",
     "handle_async_request": "handle_request",
+    "AsyncByteStream": "SyncByteStream",
 }
 
 PHRASES = {

@@ -4,9 +4,7 @@ import base64
 import logging
 import ssl
 from pathlib import Path
-from typing import Any
 
-import httpx
 import pytest
 import trustme
 
@@ -186,15 +184,9 @@ async def test_tunnel_that_is_refused(
 # --- by transport --------------------------------------------------------------------------
 
 
-def stock_transport(flavour: Flavour, **kwargs: Any) -> Any:
-    """Return httpx's own transport of a flavour."""
-    cls = httpx.HTTPTransport if flavour.name == "sync" else httpx.AsyncHTTPTransport
-    return cls(**kwargs)
-
-
 async def test_proxy_by_transport(flavour: Flavour) -> None:
     with ScriptedServer([REQUEST, EMPTY_LIST]) as proxy:
-        client = flavour.client(TARGET, transport=stock_transport(flavour, proxy=proxy.url))
+        client = flavour.client(TARGET, transport=flavour.stock_transport(proxy=proxy.url))
         assert await client.list() == []
     assert proxy.requests[0].target == f"{TARGET}/api/v1/list"
 
@@ -204,5 +196,5 @@ async def test_a_transport_takes_no_proxy_of_the_environment(
 ) -> None:
     with ScriptedServer([REQUEST, EMPTY_LIST]) as server, refusing() as proxy:
         monkeypatch.setenv("HTTP_PROXY", proxy)
-        client = flavour.client(server.url, transport=stock_transport(flavour))
+        client = flavour.client(server.url, transport=flavour.stock_transport())
         assert await client.list() == []

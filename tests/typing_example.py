@@ -48,6 +48,7 @@ LIFECYCLE = LifecycleSettings(bucket="a", older_than="1d")
 async def client_async(client: reduct_async.Client) -> None:
     """Show the results of `reduct_async.Client`."""
     assert_type(client.api_version, tuple[int, int] | None)
+    assert_type(client.transport, httpx.AsyncBaseTransport | None)
     assert_type(await client.info(), ServerInfo)
     assert_type(await client.is_alive(), bool)
     assert_type(await client.is_ready(), bool)
@@ -82,6 +83,7 @@ async def client_async(client: reduct_async.Client) -> None:
 def client_sync(client: reduct_sync.Client) -> None:
     """Show the results of `reduct_sync.Client`."""
     assert_type(client.api_version, tuple[int, int] | None)
+    assert_type(client.transport, httpx.BaseTransport | None)
     assert_type(client.info(), ServerInfo)
     assert_type(client.is_alive(), bool)
     assert_type(client.is_ready(), bool)

@@ -1,0 +1,388 @@
+"""HTTP/1.1 as a client speaks it, for both transports: bytes out, bytes in; performs no I/O.
+
+`Outgoing` frames a request, `Incoming` reads a response from whatever pieces arrive. Heads and
+chunked bodies are parsed by httptools (llhttp), which is strict: what could be read in two ways
+(both Content-Length and Transfer-Encoding, bare line feeds, folded lines) is refused. Bodies of
+a known length, or up to the end of the connection, pass by the parser, since it cannot be told
+that a body is absent: the server answers 204 with a Content-Length.
+"""
+
+import re
+from typing import Any, TypeAlias
+
+import httptools
+import httpx
+
+MAX_HEAD_BYTES = 1024 * 1024
+"""The largest head of an answer."""
+
+MAX_HEAD_LINES = 2000
+"""Most header lines of an answer."""
+
+HEAD_TOO_LARGE = "the answer's head is larger than 1 MiB or 2,000 lines"
+"""How the error for a larger head begins."""
+
+JOIN_BYTES = 64 * 1024
+"""Bodies up to this size leave in one piece with the head."""
+
+PIECE_BYTES = 256 * 1024
+"""How much is sent before a look at whether an answer has come already."""
+
+DEFAULT_PORTS = {"http": 80, "https": 443}
+
+Origin: TypeAlias = tuple[str, str, int]
+"""Scheme, host and port."""
+
+Piece: TypeAlias = bytes | memoryview
+
+Source: TypeAlias = httpx.SyncByteStream | httpx.AsyncByteStream
+"""A body as httpx has it."""
+
+
+def origin_of(url: httpx.URL) -> Origin:
+    """Return where `url` leads; httpx.UnsupportedProtocol for anything but http and https."""
+    if url.scheme not in DEFAULT_PORTS or not url.host:
+        raise httpx.UnsupportedProtocol(
+            f"Request URL needs 'http://' or 'https://' and a host: {str(url)!r}"
+        )
+    return url.scheme, url.raw_host.decode("ascii"), url.port or DEFAULT_PORTS[url.scheme]
+
+
+# --- requests ------------------------------------------------------------------------------
+
+_TOKEN = rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]+"
+
+# One pattern over the whole head; the number of its lines tells that no value holds a line end.
+_HEAD = re.compile(
+    _TOKEN
+    + rb" [\x21-\x7e]+ HTTP/1\.1\r\n(?:"
+    + _TOKEN
+    + rb": [^\x00-\x08\x0a-\x1f\x7f]*\r\n)*\r\n"
+)
+
+
+class Outgoing:
+    """One request: gives its body the framing that its headers announce.
+
+    Attributes:
+        origin: where it goes.
+        has_body: whether it announces a body that is not empty.
+
+    Raises httpx.LocalProtocolError for what must not be sent.
+    """
+
+    def __init__(self, request: httpx.Request):
+        self.origin = origin_of(request.url)
+        fields = request.headers.raw
+        self._pending = _request_head(request, fields)
+        # None where the length is unknown and the body is sent in chunks.
+        self._missing = _announced(fields)
+        self.has_body = self._missing != 0
+
+    def feed(self, chunk: Piece, last: bool = False) -> list[Piece]:
+        """Return what is to be sent for the next chunk of the body, in pieces.
+
+        The head is held back for the first chunk, so that small ones leave together with it.
+        """
+        if not chunk and not last:
+            return []
+        framed = self._framed(chunk, last)
+        head, self._pending = self._pending, b""
+        if head and sum(map(len, framed)) <= JOIN_BYTES:
+            return [b"".join([head, *framed])]
+        pieces: list[Piece] = [head] if head else []
+        for part in framed:
+            pieces += _cut(part)
+        return pieces
+
+    def _framed(self, chunk: Piece, last: bool) -> list[Piece]:
+        if self._missing is None:
+            begin: list[Piece] = [b"%x\r\n" % len(chunk), chunk, b"\r\n"] if chunk else []
+            return [*begin, b"0\r\n\r\n"] if last else begin
+        self._missing -= len(chunk)
+        if self._missing < 0:
+            raise httpx.LocalProtocolError("Too much data for declared Content-Length")
+        if last and self._missing:
+            raise httpx.LocalProtocolError("Too little data for declared Content-Length")
+        return [chunk] if chunk else []
+
+
+def _cut(part: Piece) -> list[Piece]:
+    if len(part) <= PIECE_BYTES:
+        return [part]
+    view = memoryview(part)
+    return [view[begin : begin + PIECE_BYTES] for begin in range(0, len(view), PIECE_BYTES)]
+
+
+def _request_head(request: httpx.Request, fields: list[tuple[bytes, bytes]]) -> bytes:
+    method = request.method.encode("ascii", "replace")
+    target = request.extensions.get("target", request.url.raw_path)
+    lines = [b"%b: %b\r\n" % field for field in fields]
+    head = b"%b %b HTTP/1.1\r\n%b\r\n" % (method, target, b"".join(lines))
+    if head.count(b"\r\n") != len(lines) + 2 or _HEAD.fullmatch(head) is None:
+        # The values stay out of the message: one may be a token.
+        raise httpx.LocalProtocolError(
+            "the request's head has a character that must not be sent, e.g. a line end"
+        )
+    if method == b"CONNECT":
+        raise httpx.LocalProtocolError("CONNECT needs a transport for proxies")
+    return head
+
+
+def _announced(fields: list[tuple[bytes, bytes]]) -> int | None:
+    """Return the announced length of a body, 0 without one, None for chunked coding."""
+    framing = _framing(fields)
+    codings, lengths = framing[b"transfer-encoding"], framing[b"content-length"]
+    if len(codings) + len(lengths) > 1:
+        raise httpx.LocalProtocolError("more than one header announces the length of the body")
+    if codings and codings[0].lower() != b"chunked":
+        raise httpx.LocalProtocolError("Only Transfer-Encoding: chunked is supported")
+    if codings:
+        return None
+    if lengths and not lengths[0].isdigit():
+        raise httpx.LocalProtocolError("bad Content-Length")
+    return int(lengths[0]) if lengths else 0
+
+
+_FRAMING = (b"transfer-encoding", b"content-length", b"connection")
+_LONGEST = max(map(len, _FRAMING))
+
+
+def _framing(fields: list[tuple[bytes, bytes]]) -> dict[bytes, list[bytes]]:
+    """Return the values of the headers that say where a message ends."""
+    found: dict[bytes, list[bytes]] = {name: [] for name in _FRAMING}
+    for name, value in fields:
+        # Nearly all lines of a batch have longer names.
+        if len(name) <= _LONGEST and (values := found.get(name.lower())) is not None:
+            values.append(value)
+    return found
+
+
+# --- responses -----------------------------------------------------------------------------
+
+_REASON = re.compile(rb"[\t\x20-\x7e\x80-\xff]*")
+
+
+class _Sink:
+    """What the parser found."""
+
+    __slots__ = ("body", "complete", "fields", "in_head", "reason", "surplus")
+
+    def __init__(self) -> None:
+        self.fields: list[tuple[bytes, bytes]] = []
+        self.reason = b""
+        self.in_head = True
+        self.body: list[bytes] = []
+        self.complete = False
+        self.surplus = False
+
+    def on_message_begin(self) -> None:
+        """Note whether this is already the next message."""
+        self.surplus = self.complete
+
+    def on_status(self, reason: bytes) -> None:
+        """Take the reason phrase."""
+        if not self.complete:
+            self.reason = reason
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        """Take a header; those that follow a chunked body are left out."""
+        if self.in_head:
+            self.fields.append((name, value.rstrip(b" \t")))
+
+    def on_headers_complete(self) -> None:
+        """Note the end of the head."""
+        self.in_head = False
+
+    def on_body(self, piece: bytes) -> None:
+        """Take a piece of a chunked body."""
+        if not self.complete:
+            self.body.append(piece)
+
+    def on_message_complete(self) -> None:
+        """Note the end of a chunked body."""
+        self.complete = True
+
+
+class Incoming:
+    """The response to one request.
+
+    After an error that answers a request with a body, its connection is not used again: the
+    server may have answered without reading the body, and closes the connection behind it.
+
+    Attributes:
+        head: whether the head is there; `status`, `reason`, `version` and `fields` come from it.
+        complete: whether the body is there as well.
+        reusable: whether the connection can take another request after that.
+    """
+
+    def __init__(self, method: str, has_body: bool = False):
+        self.head = False
+        self.complete = False
+        self.reusable = False
+        self.status = 0
+        self.reason = b""
+        self.version = b""
+        self.fields: list[tuple[bytes, bytes]] = []
+        self._bodiless = method == "HEAD"
+        self._has_body = has_body
+        self._buffer = b""
+        self._sink = _Sink()
+        self._parser: Any = None
+        self._chunked = False
+        self._length: int | None = None
+        self._received = 0
+        self._barren = 0
+
+    @property
+    def wanted(self) -> int:
+        """How many bytes of the body are to come at most, as far as known; 0 = not known."""
+        return 0 if self._length is None or self.complete else self._length - self._received
+
+    def receive(self, data: bytes) -> bytes:
+        """Take what arrived; return the bytes of the body in it, b"" if there are none.
+
+        Raises httpx.RemoteProtocolError for what is no HTTP/1.1.
+        """
+        if not self.head:
+            data = self._in_head(data)
+        if not data:
+            return b""
+        if self.complete:
+            self.reusable = False
+            return b""
+        return self._in_chunks(data) if self._chunked else self._in_length(data)
+
+    def receive_end(self) -> None:
+        """Note that the connection ended; httpx.RemoteProtocolError if the answer did not."""
+        if self.complete:
+            return
+        if not self.head:
+            raise httpx.RemoteProtocolError("Server disconnected without sending a response.")
+        if self._chunked:
+            raise httpx.RemoteProtocolError(
+                "peer closed connection without sending complete message body"
+                " (incomplete chunked read)"
+            )
+        if self._length is not None:
+            raise httpx.RemoteProtocolError(
+                "peer closed connection without sending complete message body"
+                f" (received {self._received} bytes, expected {self._length})"
+            )
+        self.complete = True
+
+    def response(self, stream: Source) -> httpx.Response:
+        """Return the response as httpx has it, with the body from `stream`."""
+        return httpx.Response(
+            self.status,
+            headers=self.fields,
+            stream=stream,
+            extensions={"http_version": self.version, "reason_phrase": self.reason},
+        )
+
+    # --- head ------------------------------------------------------------------------------
+
+    def _in_head(self, data: bytes) -> bytes:
+        """Return what follows the head, b"" while it is incomplete."""
+        seen = max(len(self._buffer) - 3, 0)
+        if self._buffer:
+            data = self._buffer + data
+        while (end := _head_end(data, seen)) > 0:
+            self._parse(data, end)
+            data = data[end:]
+            if self.head:
+                self._buffer = b""
+                return data
+            seen = 0
+        if len(data) > MAX_HEAD_BYTES:
+            raise httpx.RemoteProtocolError(HEAD_TOO_LARGE)
+        self._buffer = data
+        return b""
+
+    def _parse(self, data: bytes, end: int) -> None:
+        if end > MAX_HEAD_BYTES or data.count(b"\n", 0, end) > MAX_HEAD_LINES + 2:
+            raise httpx.RemoteProtocolError(HEAD_TOO_LARGE)
+        self._sink = sink = _Sink()
+        self._parser = parser = httptools.HttpResponseParser(sink)
+        try:
+            parser.feed_data(data[:end])
+        except httptools.HttpParserUpgrade:
+            pass
+        except httptools.HttpParserError as exc:
+            raise httpx.RemoteProtocolError(f"illegal head of an answer: {exc}") from exc
+        self.status = parser.get_status_code()
+        proper = data.startswith(b"HTTP/") and _REASON.fullmatch(sink.reason)
+        if self.status < 100 or sink.in_head or not proper:
+            raise httpx.RemoteProtocolError("illegal head of an answer")
+        if self.status < 200 and self.status != 101:
+            return
+        self.reason, self.fields = sink.reason, sink.fields
+        self.version = b"HTTP/" + parser.get_http_version().encode("ascii")
+        self.head = True
+        self._choose_framing()
+
+    def _choose_framing(self) -> None:
+        framing = _framing(self.fields)
+        options = b",".join(framing[b"connection"]).lower().split(b",")
+        close = b"close" in map(bytes.strip, options)
+        self.reusable = self.version == b"HTTP/1.1" and not close and self.status != 101
+        if self._has_body and self.status >= 400:
+            self.reusable = False
+        codings, lengths = framing[b"transfer-encoding"], framing[b"content-length"]
+        self._sink.complete = False
+        if self._bodiless or self.status in (101, 204, 304):
+            self.complete = True
+        elif codings:
+            if len(codings) > 1 or codings[0].lower() != b"chunked":
+                raise httpx.RemoteProtocolError("Only Transfer-Encoding: chunked is supported")
+            self._chunked = True
+        elif lengths:
+            self._length = int(lengths[0])
+            self.complete = self._length == 0
+        else:
+            self.reusable = False
+        if not self._chunked:
+            self._parser = None
+
+    # --- body ------------------------------------------------------------------------------
+
+    def _in_length(self, data: bytes) -> bytes:
+        if self._length is not None:
+            missing = self._length - self._received
+            if len(data) > missing:
+                self.reusable = False
+                data = data[:missing]
+            self.complete = len(data) == missing
+        self._received += len(data)
+        return data
+
+    def _in_chunks(self, data: bytes) -> bytes:
+        sink = self._sink
+        try:
+            self._parser.feed_data(data)
+        except httptools.HttpParserError as exc:
+            # What follows the answer is no part of it, whatever it is.
+            if not sink.complete:
+                raise httpx.RemoteProtocolError(f"illegal chunked body: {exc}") from exc
+            sink.surplus = True
+        body = sink.body[0] if len(sink.body) == 1 else b"".join(sink.body)
+        sink.body.clear()
+        self._barren = 0 if body else self._barren + len(data)
+        if self._barren > MAX_HEAD_BYTES:
+            raise httpx.RemoteProtocolError("a chunked body without content goes on for ever")
+        if sink.complete:
+            self.complete, self._parser = True, None
+            self.reusable = self.reusable and not sink.surplus
+        return body
+
+
+def _head_end(data: bytes, begin: int) -> int:
+    """Return where a head ends, 0 if it does not yet.
+
+    Bare line feeds count as line ends here, for the parser to refuse them.
+    """
+    end = data.find(b"\n\r\n", begin)
+    bare = data.find(b"\n\n", begin, end if end >= 0 else len(data))
+    if bare >= 0:
+        return bare + 2
+    return end + 3 if end >= 0 else 0
