@@ -1,0 +1,1 @@
+"""Measurements against the official client and against raw sockets; run by `make bench`."""

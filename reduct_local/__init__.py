@@ -1,0 +1,1 @@
+"""An embedded server with ReductStore's HTTP API, for demos, notebooks and tests."""

@@ -1,0 +1,1 @@
+"""Fixtures for pytest: an embedded ReductStore and clients of it."""

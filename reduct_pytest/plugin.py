@@ -1,0 +1,1 @@
+"""The plugin that pytest loads; it imports nothing until a fixture is used."""
