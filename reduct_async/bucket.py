@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import aclosing, asynccontextmanager
+from functools import partial
 from typing import Any
 
 from reduct_api.api.buckets import get_bucket, remove_bucket, rename_bucket, update_bucket
@@ -150,29 +151,26 @@ class Bucket:
             >>> async with bucket.read("entry-1", timestamp=1_000_000) as record:
             ...     data = await record.read_all()
         """
-        async with aclosing(self._read_one(entry_name, timestamp, head)) as found:
-            yield await anext(found)
-
-    async def _read_one(
-        self, entry_name: str, timestamp: TimestampLike | None, head: bool
-    ) -> Stream[Record]:
         entry = names.entry(entry_name)
         us = None if timestamp is None else to_us(timestamp, "timestamp")
         if names.is_claimed(entry):
-            plan = reads.by_query(self._name, entry, us, head)
-            async with aclosing(records(self._io, plan)) as found:
-                async for record in found:
-                    yield record
-                    return
-            raise reads.not_found(self._name, entry, us)
+            async with aclosing(self._by_query(entry, us, head)) as found:
+                yield await anext(found)
+            return
         response = await self._io.open(reads.request(self._name, entry, us, head))
+        reader = await AnswerReader.of(response, partial(reads.answer, entry=entry), head=head)
         try:
-            reader = AnswerReader(response, reads.answer(response, entry))
-            async with aclosing(reader.heads() if head else reader.records()) as found:
-                async for record in found:
-                    yield record
+            yield (await reader.next_records())[0]
         finally:
-            await response.aclose()
+            await reader.close()
+
+    async def _by_query(self, entry: str, us: int | None, head: bool) -> Stream[Record]:
+        plan = reads.by_query(self._name, entry, us, head)
+        async with aclosing(records(self._io, plan)) as found:
+            async for record in found:
+                yield record
+                return
+        raise reads.not_found(self._name, entry, us)
 
     def query(
         self,
@@ -191,6 +189,7 @@ class Bucket:
         each_n: int | None = None,
         each_s: float | None = None,
         missing: Missing = "ignore",
+        prefetch: bool = True,
     ) -> Stream[Record]:
         """Iterate over the records of a time interval.
 
@@ -214,6 +213,8 @@ class Bucket:
             each_s: of each entry, at most one record in so many seconds.
             missing: what to do if an exact name does not exist: "ignore" it, "warn", or
                 "raise" NotFoundError.
+            prefetch: whether the server already works on its next answer while the loop works
+                on this one; a connection is in use for it. Never so with `limit`.
 
         `include`, `exclude`, `each_s` and `each_n` are applied in this order, by the client,
         to what `when` selected; then `limit`.
@@ -235,6 +236,7 @@ class Bucket:
             head=head,
             filters=filters,
             missing=missing,
+            prefetch=prefetch,
         )
         return query(self._io, plan)
 

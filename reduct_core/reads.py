@@ -6,7 +6,7 @@ from reduct_api.api.records import head_record, read_record
 from reduct_api.models import QueryEntry, QueryType
 from reduct_api.types import StreamSpec
 
-from . import errors
+from . import errors, messages
 from .headers import Answer, single_head
 from .query import Plan
 from .sieve import NO_FILTERS
@@ -24,7 +24,7 @@ def answer(response: httpx.Response, entry: str) -> Answer:
     """Return the head of the one record that `response` holds; ProtocolError if it has none."""
     errors.check_status(response, 200)
     with errors.parsing(response):
-        return Answer((single_head(response.headers, entry),), True)
+        return Answer((single_head(messages.fields(response), entry),), True)
 
 
 def by_query(bucket: str, entry: str, timestamp: int | None, head: bool) -> Plan:
@@ -53,7 +53,5 @@ def attachments(bucket: str, meta: str, *, head: bool) -> Plan:
 
 
 def _plan(bucket: str, entry: str, start: int, stop: int, head: bool) -> Plan:
-    body = QueryEntry(
-        query_type=QueryType.QUERY, start=start, stop=stop, only_metadata=head or None
-    )
+    body = QueryEntry(query_type=QueryType.QUERY, start=start, stop=stop)
     return Plan(bucket, [entry], body, head, NO_FILTERS, "ignore")

@@ -10,7 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from reduct_core import http1
-from reduct_core.http1 import MAX_HEAD_BYTES, MAX_HEAD_LINES, Incoming, Outgoing, origin_of
+from reduct_core.http1 import MAX_HEAD_BYTES, MAX_HEAD_LINES, Incoming, Outgoing
+from reduct_core.messages import origin_of
 from tests.scripted_server import chunked
 
 # --- responses -----------------------------------------------------------------------------
