@@ -283,8 +283,8 @@ class Collector(Generic[S]):
                 return
             self._decide(parcel)
             parcel.lane.busy = False
-            if self._lanes.arrange(parcel.lane, now):
-                self._nudge()
+            # The worker itself comes back to see what is ready.
+            self._lanes.arrange(parcel.lane, now)
             self._tell_flushes(parcel.lane)
             if self._space is not None:
                 self._space.set()
