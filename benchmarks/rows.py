@@ -53,6 +53,7 @@ class Row:
     rounds: int | None = None
     quick: bool = True
     changes_records: bool = False
+    server: Literal["real", "embedded"] = "real"
 
 
 @dataclass(frozen=True)
@@ -296,6 +297,37 @@ def others(scale: Scale) -> list[Row]:
     ]
 
 
+def embedded(scale: Scale) -> list[Row]:
+    """Return the rows that tell how fast the embedded server is, in memory, by this client."""
+    data = Data(1_000, 1_000)
+    clients = ("async", "blocking", *RAW)
+    single = {"first": FIRST, "size": 1_000, "seconds": scale.seconds}
+    whole = {"entries": ["e0"], "count": data.count, "seconds": scale.seconds}
+    orders: dict[str, tuple[str, str, dict[str, Any]]] = {
+        "write": ("single write", "op", {"op": "write", **single}),
+        "read": ("single read", "op", {"op": "read", **whole, "first": FIRST}),
+        "write-batch": (
+            "batch write",
+            "rec",
+            {"op": "write_batches", "spread": 1, "batch": 80, **single},
+        ),
+        "query": ("batch query", "rec", {"op": "query", **whole}),
+    }
+    return [
+        Row(
+            f"embedded-{key}",
+            f"embedded server: {title}, 1 kB",
+            "embedded",
+            unit,
+            order,
+            data=data,
+            contenders=clients,
+            server="embedded",
+        )
+        for key, (title, unit, order) in orders.items()
+    ]
+
+
 def all_rows(scale: Scale) -> list[Row]:
     """Return all rows of a run in the order of the table."""
     return [
@@ -305,4 +337,5 @@ def all_rows(scale: Scale) -> list[Row]:
         *writes(scale),
         *files(scale),
         *others(scale),
+        *embedded(scale),
     ]

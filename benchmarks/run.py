@@ -1,6 +1,9 @@
 """The run of one row: a fresh server, its records, and the contenders in turns."""
 
 import itertools
+import re
+import subprocess
+import sys
 import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
@@ -9,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import reduct_sync
-from benchmarks.contenders import Contender
+from benchmarks.contenders import ROOT, Contender, environment
 from benchmarks.rows import FIRST, Data, Row
 from tools.real_server import RealServer
 
@@ -36,12 +39,41 @@ class Outcome:
 
 
 @contextmanager
-def fresh_server() -> Iterator[str]:
-    """Run a real server of its own; yields its address."""
-    with RealServer() as server:
-        with reduct_sync.Client(server.url) as client:
+def fresh_server(kind: str = "real") -> Iterator[str]:
+    """Run a server of its own with the bucket of the rows; yields its address."""
+    with real_server() if kind == "real" else embedded_server() as url:
+        with reduct_sync.Client(url) as client:
             client.create_bucket("bench")
+        yield url
+
+
+@contextmanager
+def real_server() -> Iterator[str]:
+    """Run a real server; yields its address."""
+    with RealServer() as server:
         yield server.url
+
+
+@contextmanager
+def embedded_server() -> Iterator[str]:
+    """Run the embedded server in a process of its own, in memory; yields its address."""
+    process = subprocess.Popen(
+        [sys.executable, "-m", "reduct_local", "--port", "0"],
+        stdout=subprocess.PIPE,
+        text=True,
+        cwd=ROOT,
+        env=environment(),
+    )
+    assert process.stdout is not None
+    try:
+        found = re.search(r"http://\S+", process.stdout.readline())
+        if found is None:
+            raise RuntimeError("the embedded server did not start")
+        yield found[0]
+    finally:
+        process.terminate()
+        process.wait(10)
+        process.stdout.close()
 
 
 def prepare(url: str, data: Data) -> None:
@@ -66,7 +98,7 @@ def run_row(row: Row, rounds: int, file_size: int) -> Outcome:
     """Return the turns of one row; contenders alternate, and begin in another order each round."""
     outcome = Outcome(row, {name: [] for name in row.contenders})
     with ExitStack() as stack:
-        url = stack.enter_context(fresh_server())
+        url = stack.enter_context(fresh_server(row.server))
         if row.data is not None:
             prepare(url, row.data)
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="reduct-bench-")))

@@ -111,7 +111,7 @@ class Auth:
         """
         if not self.enabled:
             return _ANYBODY
-        if header is None or not header.startswith("Bearer "):
+        if header is None or not header.isascii() or not header.startswith("Bearer "):
             raise ApiError(401, "No bearer token in request header")
         value = header[len("Bearer ") :]
         name = self._verified.get(_digest(value)) or await self._verify(value)

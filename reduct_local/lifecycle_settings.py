@@ -68,7 +68,7 @@ class LifecycleSettings:
         if self.type == COMPRESS and self.when is not None:
             raise ApiError(422, "Lifecycle type 'compress' does not support 'when' condition")
         condition = self.condition()
-        if condition is not None and condition.directives.ext:
+        if condition is not None and condition.has_ext:
             raise ApiError(422, "Lifecycle condition cannot use '#ext' directive")
 
     def _check_at_least(self, name: str, value_us: int, least_us: int, least: str) -> None:

@@ -19,7 +19,7 @@ from cryptography.hazmat.primitives.ciphers.aead import AESSIV
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
 from .errors import ApiError
-from .integers import U64_MAX
+from .integers import U64_MAX, parse_u64
 from .query_request import parse_query
 
 SALT_SIZE = 16
@@ -194,16 +194,11 @@ def parse_ranges(header: str, size: int) -> list[tuple[int, int]]:
 
 def _range(spec: str, size: int) -> tuple[int, int] | None:
     first_text, dash, last_text = spec.partition("-")
-    if not dash or not all(
-        text.isascii() and text.isdigit() for text in (first_text, last_text) if text
-    ):
+    first, last = parse_u64(first_text), parse_u64(last_text)
+    if not dash or (first_text and first is None) or (last_text and last is None):
         return None
-    last = int(last_text) if last_text else None
-    if first_text:
-        first = int(first_text)
-        end = size - 1 if last is None else min(last, size - 1)
-    elif last:
-        first, end = max(size - last, 0), size - 1
-    else:
-        return None
+    if first is None:
+        first = max(size - (last or 0), 0)
+        last = size - 1
+    end = size - 1 if last is None else min(last, size - 1)
     return (first, end) if first <= end else None

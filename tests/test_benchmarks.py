@@ -91,7 +91,9 @@ def test_every_row_is_named_once_and_has_its_goals() -> None:
 
 
 @pytest.mark.real
-@pytest.mark.parametrize("key", ["query-1kB", "query-head", "read", "write", "write-batch"])
+@pytest.mark.parametrize(
+    "key", ["query-1kB", "query-head", "read", "write", "write-batch", "embedded-query"]
+)
 def test_a_row_runs(key: str) -> None:
     row = next(row for row in rows.all_rows(QUICK) if row.key == key)
     order = dict(row.order) | {"seconds": 0.01}
@@ -99,10 +101,11 @@ def test_a_row_runs(key: str) -> None:
     if row.data is not None:
         data = Data(100, 10, row.data.entries)
         order["count"] = 100
-    small = dataclasses.replace(row, order=order, data=data, contenders=OURS)
+    names = [name for name in OURS if name in row.contenders]
+    small = dataclasses.replace(row, order=order, data=data, contenders=tuple(names))
     found = run_row(small, rounds=1, file_size=1_000_000)
-    assert {name: found.note(name) for name in OURS} == dict.fromkeys(OURS, "")
-    assert all(found.good(name)[0]["units"] > 0 for name in OURS)
+    assert {name: found.note(name) for name in names} == dict.fromkeys(names, "")
+    assert all(found.good(name)[0]["units"] > 0 for name in names)
 
 
 @pytest.mark.real

@@ -22,6 +22,7 @@ from reduct_local.decoding import BrokenCodingError
 from reduct_local.errors import ApiError
 from reduct_local.integers import U64_MAX as U64_MAX
 from reduct_local.integers import parse_u64 as parse_u64
+from reduct_local.json_numbers import parse_number
 from reduct_local.permission import Permission as Permission
 
 if TYPE_CHECKING:
@@ -231,7 +232,12 @@ def _body_error(over_limit: OverLimit, status: int, message: str) -> ApiError:
 def parse_json(body: bytes) -> Any:
     """Return the value of a JSON text; 422 for what the real server's parser refuses."""
     try:
-        value = json.loads(body.decode(), parse_constant=_refuse, parse_float=_finite)
+        value = json.loads(
+            body.decode(),
+            parse_constant=_refuse,
+            parse_int=parse_number,
+            parse_float=parse_number,
+        )
     except (ValueError, RecursionError) as error:
         raise ApiError(422, f"Invalid JSON: {error}") from None
     if b"\\u" in body and not _is_unicode(value):
@@ -243,13 +249,6 @@ def parse_json(body: bytes) -> Any:
 
 def _refuse(text: str) -> float:
     raise ValueError(f"{text} is not JSON")
-
-
-def _finite(text: str) -> float:
-    value = float(text)
-    if value in (float("inf"), float("-inf")):
-        raise ValueError("number out of range")
-    return value
 
 
 def _is_unicode(value: object) -> bool:

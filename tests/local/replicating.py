@@ -59,9 +59,9 @@ def update(client: httpx.Client, path: str, ts: int, **labels: str) -> None:
 
 
 def read(client: httpx.Client, path: str, ts: int) -> tuple[bytes, dict[str, str]] | None:
-    """Return content and labels of a record, None if it is not there."""
+    """Return content and labels of a record, None if it is not there or not complete."""
     response = client.get(f"/b/{path}", params={"ts": ts})
-    if response.status_code == 404:
+    if response.status_code in {404, 425}:
         return None
     prefix = "x-reduct-label-"
     labels = {

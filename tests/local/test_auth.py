@@ -112,7 +112,16 @@ def test_initial_token_is_an_ordinary_one(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "header", [None, "", "Bearer", "bearer top secret", "Basic top secret", "Bearer\ttop secret"]
+    "header",
+    [
+        None,
+        "",
+        "Bearer",
+        "bearer top secret",
+        "Basic top secret",
+        "Bearer\ttop secret",
+        "Bearer \xe4",
+    ],
 )
 def test_no_bearer_token(header: str | None) -> None:
     world = World()

@@ -152,7 +152,7 @@ def test_quota_of_zero(engine: Engine, quota_type: str) -> None:
 
 
 def test_fifo_quota_drops_whole_oldest_blocks(engine: Engine) -> None:
-    create(engine, quota_type="FIFO", quota_size=950, max_block_records=2)
+    create(engine, quota_type="FIFO", quota_size=920, max_block_records=2)
     for time in range(7):
         write(engine, "a", time, b"x" * 100)
     assert times(engine, "a") == [0, 1, 2, 3, 4, 5, 6]
@@ -161,7 +161,7 @@ def test_fifo_quota_drops_whole_oldest_blocks(engine: Engine) -> None:
     write(engine, "a", 8, b"x" * 400)
     assert times(engine, "a") == [4, 5, 6, 7, 8]
     assert blocks(engine)[1:] == (4, 8)
-    assert engine.bucket_info(BUCKET).size <= 950
+    assert engine.bucket_info(BUCKET).size <= 920
 
 
 def test_fifo_quota_takes_the_oldest_of_all_entries(engine: Engine) -> None:

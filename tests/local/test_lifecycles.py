@@ -68,12 +68,12 @@ def run(client: httpx.Client, clock: ManualClock, seconds: float = HOUR, name: s
 
 def test_old_records_are_removed(client: httpx.Client, clock: ManualClock) -> None:
     policy(client)
-    aged(client, "e", 5, 2, 0.001, 0, -0.5)
+    aged(client, "e", 5, 2, 0.25, 0, -0.5)
     aged(client, "a/b", 1, 0)
     assert info(client)["last_run"] is None
     clock.advance(HOUR - 1)
     assert info(client)["last_run"] is None
-    assert ages(client) == [5, 2, 0.001, 0, -0.5]
+    assert ages(client) == [5, 2, 0.25, 0, -0.5]
     run(client, clock, 1)
     assert info(client)["last_run"] == "2023-11-14T23:13:20Z"
     # A record is old when it is exactly that old.
@@ -102,6 +102,8 @@ def test_one_run_handles_a_day_of_data_by_default(client: httpx.Client, clock: M
     assert (ages(client), ages(client, "f")) == ([75, 10, 2], [])
     run(client, clock)
     assert ages(client) == [10, 2]
+    run(client, clock)
+    assert ages(client) == [2]
     run(client, clock)
     assert ages(client) == []
 

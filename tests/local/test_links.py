@@ -22,7 +22,7 @@ FAR = 4_000_000_000
 CONTENT = b"0123456789"
 
 
-def document(bucket: str, **changes: object) -> dict[str, object]:
+def document(bucket: str, /, **changes: object) -> dict[str, object]:
     return {
         "bucket": bucket,
         "entry": "e",
@@ -34,7 +34,7 @@ def document(bucket: str, **changes: object) -> dict[str, object]:
     }
 
 
-def created(raw: Raw, bucket: str, name: str = "f.txt", **changes: object) -> Answer:
+def created(raw: Raw, bucket: str, name: str = "f.txt", /, **changes: object) -> Answer:
     return raw("POST", f"/links/{name}", body=json.dumps(document(bucket, **changes)).encode())
 
 
@@ -156,8 +156,8 @@ def test_refused_requests(raw: Raw, changes: dict[str, object]) -> None:
         ("1-x", []),
         ("--1", []),
         ("1-2-3", []),
-        ("+1-2", []),
-        ("0-" + "9" * 5000, [(0, 9)]),
+        ("+1-2", [(1, 2)]),
+        ("0-" + "9" * 5000, []),
     ],
 )
 def test_ranges(header: str, expected: list[tuple[int, int]]) -> None:
@@ -216,7 +216,7 @@ def test_refused_base_url(raw: Raw, url: str) -> None:
 
 
 def test_link(raw: Raw, server: Server, filled: str) -> None:
-    url = link(created(raw, filled, "a/b c%2F.txt"))
+    url = link(created(raw, filled, "a/b%20c%2F.txt"))
     pattern = re.escape(f"{server.url}/api/v1/links/a/b c/.txt") + (
         r"\?ct=[A-Za-z0-9_-]+&s=[A-Za-z0-9_-]{22}&i=AUTHENTICATION-DISABLED&n=[A-Za-z0-9_-]{22}"
     )

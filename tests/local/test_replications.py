@@ -95,13 +95,7 @@ def test_a_large_record_arrives(source: httpx.Client, destination: httpx.Client)
     replicate(source, destination)
     data = bytes(range(256)) * 5000
     write(source, "src/e", data, 1)
-    wait_until(lambda: read_finished(destination, "dst/e") == data)
-
-
-def read_finished(client: httpx.Client, path: str) -> bytes | None:
-    """Return the content of the record at 1, None while it is not there or being written."""
-    response = client.get(f"/b/{path}", params={"ts": 1})
-    return response.content if response.status_code == 200 else None
+    wait_until(lambda: read(destination, "dst/e", 1) == (data, {}))
 
 
 def test_labels_are_updated(source: httpx.Client, destination: httpx.Client) -> None:
