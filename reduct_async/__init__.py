@@ -9,33 +9,9 @@ async with reduct.Client("http://127.0.0.1:8383") as client:
         print(record.time, record.labels, await record.read_all())
 """
 
-from reduct_api.models import (
-    BucketFullInfo,
-    BucketInfo,
-    BucketList,
-    BucketSettings,
-    Defaults,
-    EntryInfo,
-    FullTokenInfo,
-    LicenseInfo,
-    LifecycleDetailInfo,
-    LifecycleInfo,
-    LifecycleMode,
-    LifecycleSettings,
-    LifecycleType,
-    Permissions,
-    QuotaType,
-    ReplicationCompression,
-    ReplicationDetailInfo,
-    ReplicationInfo,
-    ReplicationMode,
-    ReplicationSettings,
-    ServerInfo,
-    Status,
-    Token,
-    TokenCreateRequest,
-    TokenList,
-)
+import typing
+
+from reduct_api import models
 from reduct_core.config import Retry
 from reduct_core.errors import (
     ApiError,
@@ -49,6 +25,7 @@ from reduct_core.errors import (
     TransportError,
 )
 from reduct_core.version import __version__
+from reduct_core.write_report import FailedRecord, WriteError, WriteReport
 
 from ._transport import Transport
 from .batch import Batch, RecordBatch
@@ -56,6 +33,45 @@ from .bucket import Bucket
 from .client import Client
 from .record import Record
 from .subscription import Subscription
+from .writer import Writer
+
+if typing.TYPE_CHECKING:
+    from reduct_api.models import (
+        BucketFullInfo,
+        BucketInfo,
+        BucketList,
+        BucketSettings,
+        Defaults,
+        EntryInfo,
+        FullTokenInfo,
+        LicenseInfo,
+        LifecycleDetailInfo,
+        LifecycleInfo,
+        LifecycleMode,
+        LifecycleSettings,
+        LifecycleType,
+        Permissions,
+        QuotaType,
+        ReplicationCompression,
+        ReplicationDetailInfo,
+        ReplicationInfo,
+        ReplicationMode,
+        ReplicationSettings,
+        ServerInfo,
+        Status,
+        Token,
+        TokenCreateRequest,
+        TokenList,
+    )
+else:
+
+    def __getattr__(name):
+        # The objects of the API are imported when they are first used.
+        if name in __all__ and name in models.__all__:
+            value = globals()[name] = getattr(models, name)
+            return value
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
 
 __all__ = [
     "ApiError",
@@ -70,6 +86,7 @@ __all__ = [
     "ConflictError",
     "Defaults",
     "EntryInfo",
+    "FailedRecord",
     "FullTokenInfo",
     "LicenseInfo",
     "LifecycleDetailInfo",
@@ -100,8 +117,11 @@ __all__ = [
     "TokenList",
     "Transport",
     "TransportError",
+    "WriteError",
+    "WriteReport",
+    "Writer",
     "__version__",
 ]
 
-for _class in (Batch, Bucket, Client, Record, RecordBatch, Subscription, Transport):
+for _class in (Batch, Bucket, Client, Record, RecordBatch, Subscription, Transport, Writer):
     _class.__module__ = __name__

@@ -6,7 +6,16 @@ Everything else is the same in both flavours, and held so by a test.
 import asyncio
 import itertools
 import ssl
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
+from collections.abc import (
+    AsyncGenerator,
+    AsyncIterable,
+    AsyncIterator,
+    Awaitable,
+    Callable,
+    Coroutine,
+    Iterable,
+)
+from functools import partial
 from typing import Any, BinaryIO, TypeAlias, TypeVar
 
 import anyio
@@ -19,8 +28,14 @@ from reduct_core.payload import READ_BYTES, not_a_payload
 
 T = TypeVar("T")
 
+_DISK_SECONDS = 60.0
+"""How long a cancellation waits for one operation of a disk."""
+
 Stream: TypeAlias = AsyncGenerator[T, None]
 """An iterator that can be closed."""
+
+Source: TypeAlias = AsyncIterable[T] | Iterable[T]
+"""What this flavour can iterate over."""
 
 BaseTransport: TypeAlias = httpx.AsyncBaseTransport
 
@@ -168,3 +183,45 @@ def check_iterable(data: Any) -> None:
     """Raise TypeError for what is neither an asynchronous nor a plain iterable."""
     if not hasattr(data, "__aiter__") and not hasattr(data, "__iter__"):
         raise not_a_payload(data)
+
+
+async def disk(function: Callable[..., T], *arguments: Any) -> T:
+    """Call a function that waits for a disk, beside the event loop; cancelled, it still ends."""
+    work = partial(anyio.to_thread.run_sync, function, *arguments)
+    return await finished(work, _DISK_SECONDS)
+
+
+async def side_by_side(work: Callable[[], Coroutine[Any, Any, None]], count: int) -> None:
+    """Run `work`, which raises nothing, so many times at once; return when all have ended."""
+    async with anyio.create_task_group() as group:
+        for _ in range(count):
+            group.start_soon(work)
+
+
+class Crew:
+    """Work that goes on beside its user, and that a cancellation of the user leaves alone."""
+
+    def __init__(self) -> None:
+        self._scopes: list[anyio.CancelScope] = []
+
+    async def enter(self) -> None:
+        """Begin; `leave` must follow, in the same task."""
+        self._group = anyio.create_task_group()
+        await self._group.__aenter__()
+
+    def start(self, work: Callable[[], Coroutine[Any, Any, None]]) -> None:
+        """Run `work`, which raises nothing."""
+        self._group.start_soon(self._run, work)
+
+    async def _run(self, work: Callable[[], Awaitable[None]]) -> None:
+        with anyio.CancelScope(shield=True) as scope:
+            self._scopes.append(scope)
+            await work()
+            self._scopes.remove(scope)
+
+    async def leave(self, seconds: float | None) -> None:
+        """Wait until all work has ended; what has not after so many seconds is cancelled."""
+        if seconds is not None:
+            for scope in self._scopes:
+                scope.deadline = anyio.current_time() + seconds
+        await self._group.__aexit__(None, None, None)

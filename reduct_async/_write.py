@@ -31,6 +31,12 @@ async def run_single(io: Io, call: Call) -> None:
         raise error
 
 
+async def attempt(io: Io, call: Call) -> Errors:
+    """Send a call; return the errors of its records. Nobody waits for it to be cancelled."""
+    async with io.gate(call.claims):
+        return await _exchange(io, call)
+
+
 async def _run_one(io: Io, call: Call) -> Errors:
     async with io.gate(call.claims):
         if call.must_finish:

@@ -1,5 +1,7 @@
 """Clients: a connection to one server, its buckets, tokens, replications and lifecycles."""
 
+from __future__ import annotations
+
 import builtins
 import os
 import time
@@ -11,50 +13,7 @@ from typing import Self
 
 import httpx
 
-from reduct_api.api.buckets import create_bucket, head_bucket
-from reduct_api.api.lifecycles import (
-    create_lifecycle,
-    delete_lifecycle,
-    get_lifecycle,
-    list_lifecycles,
-    set_lifecycle_mode,
-    update_lifecycle,
-)
-from reduct_api.api.replications import (
-    create_replication,
-    delete_replication,
-    get_replication,
-    list_replications,
-    set_replication_mode,
-    update_replication,
-)
-from reduct_api.api.server import get_alive, get_info, get_ready, list_buckets
-from reduct_api.api.tokens import (
-    create_token,
-    get_me,
-    get_token,
-    list_tokens,
-    remove_token,
-    rotate_token,
-)
-from reduct_api.models import (
-    BucketInfo,
-    BucketSettings,
-    FullTokenInfo,
-    LifecycleDetailInfo,
-    LifecycleInfo,
-    LifecycleMode,
-    LifecycleModeRequest,
-    LifecycleSettings,
-    Permissions,
-    ReplicationDetailInfo,
-    ReplicationInfo,
-    ReplicationMode,
-    ReplicationModeRequest,
-    ReplicationSettings,
-    ServerInfo,
-    Token,
-)
+from reduct_api import api, models
 from reduct_core import names, server
 from reduct_core.config import Retry, base_url, make_config, refuse_session
 from reduct_core.errors import ConflictError, NotFoundError, ReductError
@@ -182,17 +141,17 @@ class Client:
         """Version of the server's API, e.g. (1, 21); None before the first answer."""
         return self._io.session.api_version
 
-    async def info(self) -> ServerInfo:
+    async def info(self) -> models.ServerInfo:
         """Return statistics and defaults of the server."""
-        return await self._io.send(get_info.build_request())
+        return await self._io.send(api.server.get_info.build_request())
 
     async def is_alive(self) -> bool:
         """Tell whether the server answers; it may still be starting."""
-        return await self._answers(get_alive.build_request())
+        return await self._answers(api.server.get_alive.build_request())
 
     async def is_ready(self) -> bool:
         """Tell whether the server can be used."""
-        return await self._answers(get_ready.build_request())
+        return await self._answers(api.server.get_ready.build_request())
 
     async def _answers(self, spec: server.Probe, timeout: float | None = None) -> bool:
         try:
@@ -210,16 +169,18 @@ class Client:
             TimeoutError: it could not be used within `timeout` seconds.
         """
         deadline = time.monotonic() + server.check_timeout(timeout)
-        while not await self._answers(get_ready.build_request(), server.probe_timeout(deadline)):
+        while not await self._answers(
+            api.server.get_ready.build_request(), server.probe_timeout(deadline)
+        ):
             if time.monotonic() >= deadline:
                 raise server.not_ready(self._io.session.config.url, timeout)
             await sleep(server.READY_POLL_SECONDS)
 
     # --- buckets ---------------------------------------------------------------------------
 
-    async def list(self) -> builtins.list[BucketInfo]:
+    async def list(self) -> builtins.list[models.BucketInfo]:
         """Return the buckets that the token may read, with their statistics, sorted by name."""
-        return (await self._io.send(list_buckets.build_request())).buckets
+        return (await self._io.send(api.server.list_buckets.build_request())).buckets
 
     def bucket(self, name: str) -> Bucket:
         """Return the bucket of that name without asking the server whether it exists."""
@@ -232,11 +193,11 @@ class Client:
             NotFoundError: there is no such bucket.
         """
         bucket = self.bucket(name)
-        await self._io.send(head_bucket.build_request(bucket.name))
+        await self._io.send(api.buckets.head_bucket.build_request(bucket.name))
         return bucket
 
     async def create_bucket(
-        self, name: str, settings: BucketSettings | None = None, exist_ok: bool = False
+        self, name: str, settings: models.BucketSettings | None = None, exist_ok: bool = False
     ) -> Bucket:
         """Create a bucket.
 
@@ -257,7 +218,7 @@ class Client:
             except NotFoundError:
                 pass
         try:
-            await self._io.send(create_bucket.build_request(name, body=body))
+            await self._io.send(api.buckets.create_bucket.build_request(name, body=body))
         except ConflictError:
             # Another client may have created it meanwhile; one under removal is refused again.
             if not exist_ok:
@@ -267,18 +228,20 @@ class Client:
 
     # --- tokens ----------------------------------------------------------------------------
 
-    async def get_token_list(self) -> builtins.list[Token]:
+    async def get_token_list(self) -> builtins.list[models.Token]:
         """Return all tokens, sorted by name, without their values."""
-        return (await self._io.send(list_tokens.build_request())).tokens
+        return (await self._io.send(api.tokens.list_tokens.build_request())).tokens
 
-    async def get_token(self, name: str) -> FullTokenInfo:
+    async def get_token(self, name: str) -> models.FullTokenInfo:
         """Return a token with its permissions, without its value."""
-        return await self._io.send(get_token.build_request(names.segment(name, "token name")))
+        return await self._io.send(
+            api.tokens.get_token.build_request(names.segment(name, "token name"))
+        )
 
     async def create_token(
         self,
         name: str,
-        permissions: Permissions,
+        permissions: models.Permissions,
         *,
         expires_at: datetime | None = None,
         ttl: int | None = None,
@@ -298,34 +261,38 @@ class Client:
         """
         body = server.token_request(permissions, expires_at, ttl, ip_allowlist)
         name = names.segment(name, "token name")
-        return (await self._io.send(create_token.build_request(name, body=body))).value
+        return (await self._io.send(api.tokens.create_token.build_request(name, body=body))).value
 
     async def rotate_token(self, name: str) -> str:
         """Give a token a new value and return it; the old one ends at once."""
-        spec = rotate_token.build_request(names.segment(name, "token name"))
+        spec = api.tokens.rotate_token.build_request(names.segment(name, "token name"))
         return (await self._io.send(spec)).value
 
     async def remove_token(self, name: str) -> None:
         """Remove a token."""
-        await self._io.send(remove_token.build_request(names.segment(name, "token name")))
+        await self._io.send(
+            api.tokens.remove_token.build_request(names.segment(name, "token name"))
+        )
 
-    async def me(self) -> FullTokenInfo:
+    async def me(self) -> models.FullTokenInfo:
         """Return the token that this client uses."""
-        return await self._io.send(get_me.build_request())
+        return await self._io.send(api.tokens.get_me.build_request())
 
     # --- replications ----------------------------------------------------------------------
 
-    async def get_replications(self) -> builtins.list[ReplicationInfo]:
+    async def get_replications(self) -> builtins.list[models.ReplicationInfo]:
         """Return all replication tasks with their state, in no order."""
-        return (await self._io.send(list_replications.build_request())).replications
+        return (
+            await self._io.send(api.replications.list_replications.build_request())
+        ).replications
 
-    async def get_replication_detail(self, replication_name: str) -> ReplicationDetailInfo:
+    async def get_replication_detail(self, replication_name: str) -> models.ReplicationDetailInfo:
         """Return state, settings and diagnostics of a replication task."""
         name = names.segment(replication_name, "replication name")
-        return await self._io.send(get_replication.build_request(name))
+        return await self._io.send(api.replications.get_replication.build_request(name))
 
     async def create_replication(
-        self, replication_name: str, settings: ReplicationSettings
+        self, replication_name: str, settings: models.ReplicationSettings
     ) -> None:
         """Create a replication task.
 
@@ -334,11 +301,11 @@ class Client:
             NotFoundError: the source bucket does not exist.
         """
         name = names.segment(replication_name, "replication name")
-        body = server.checked(ReplicationSettings, settings)
-        await self._io.send(create_replication.build_request(name, body=body))
+        body = server.checked(models.ReplicationSettings, settings)
+        await self._io.send(api.replications.create_replication.build_request(name, body=body))
 
     async def update_replication(
-        self, replication_name: str, settings: ReplicationSettings
+        self, replication_name: str, settings: models.ReplicationSettings
     ) -> None:
         """Replace the settings of a replication task.
 
@@ -346,37 +313,39 @@ class Client:
         which stay as they are.
         """
         name = names.segment(replication_name, "replication name")
-        body = server.checked(ReplicationSettings, settings)
+        body = server.checked(models.ReplicationSettings, settings)
         if body.mode is None:
             # Without a mode the server would enable a task that is paused.
             body = server.with_mode(body, (await self.get_replication_detail(name)).info.mode)
-        await self._io.send(update_replication.build_request(name, body=body))
+        await self._io.send(api.replications.update_replication.build_request(name, body=body))
 
     async def set_replication_mode(
-        self, replication_name: str, mode: ReplicationMode | str
+        self, replication_name: str, mode: models.ReplicationMode | str
     ) -> None:
         """Enable, pause (records are collected) or disable (they are not) a replication task."""
         name = names.segment(replication_name, "replication name")
-        body = ReplicationModeRequest(mode=server.mode(ReplicationMode, mode))
-        await self._io.send(set_replication_mode.build_request(name, body=body))
+        body = models.ReplicationModeRequest(mode=server.mode(models.ReplicationMode, mode))
+        await self._io.send(api.replications.set_replication_mode.build_request(name, body=body))
 
     async def delete_replication(self, replication_name: str) -> None:
         """Remove a replication task."""
         name = names.segment(replication_name, "replication name")
-        await self._io.send(delete_replication.build_request(name))
+        await self._io.send(api.replications.delete_replication.build_request(name))
 
     # --- lifecycles ------------------------------------------------------------------------
 
-    async def get_lifecycles(self) -> builtins.list[LifecycleInfo]:
+    async def get_lifecycles(self) -> builtins.list[models.LifecycleInfo]:
         """Return all lifecycle policies with their state, in no order."""
-        return (await self._io.send(list_lifecycles.build_request())).lifecycles
+        return (await self._io.send(api.lifecycles.list_lifecycles.build_request())).lifecycles
 
-    async def get_lifecycle_detail(self, lifecycle_name: str) -> LifecycleDetailInfo:
+    async def get_lifecycle_detail(self, lifecycle_name: str) -> models.LifecycleDetailInfo:
         """Return state and settings of a lifecycle policy."""
         name = names.segment(lifecycle_name, "lifecycle name")
-        return await self._io.send(get_lifecycle.build_request(name))
+        return await self._io.send(api.lifecycles.get_lifecycle.build_request(name))
 
-    async def create_lifecycle(self, lifecycle_name: str, settings: LifecycleSettings) -> None:
+    async def create_lifecycle(
+        self, lifecycle_name: str, settings: models.LifecycleSettings
+    ) -> None:
         """Create a lifecycle policy.
 
         Raises:
@@ -384,29 +353,33 @@ class Client:
             NotFoundError: the bucket does not exist.
         """
         name = names.segment(lifecycle_name, "lifecycle name")
-        body = server.checked(LifecycleSettings, settings)
-        await self._io.send(create_lifecycle.build_request(name, body=body))
+        body = server.checked(models.LifecycleSettings, settings)
+        await self._io.send(api.lifecycles.create_lifecycle.build_request(name, body=body))
 
-    async def update_lifecycle(self, lifecycle_name: str, settings: LifecycleSettings) -> None:
+    async def update_lifecycle(
+        self, lifecycle_name: str, settings: models.LifecycleSettings
+    ) -> None:
         """Replace the settings of a lifecycle policy.
 
         Fields that are not given return to their defaults, but for `mode`, which stays as it
         is.
         """
         name = names.segment(lifecycle_name, "lifecycle name")
-        body = server.checked(LifecycleSettings, settings)
+        body = server.checked(models.LifecycleSettings, settings)
         if body.mode is None:
             # Without a mode the server would enable a policy that is disabled.
             body = server.with_mode(body, (await self.get_lifecycle_detail(name)).info.mode)
-        await self._io.send(update_lifecycle.build_request(name, body=body))
+        await self._io.send(api.lifecycles.update_lifecycle.build_request(name, body=body))
 
-    async def set_lifecycle_mode(self, lifecycle_name: str, mode: LifecycleMode | str) -> None:
+    async def set_lifecycle_mode(
+        self, lifecycle_name: str, mode: models.LifecycleMode | str
+    ) -> None:
         """Enable, disable or only rehearse (``dry_run``) a lifecycle policy."""
         name = names.segment(lifecycle_name, "lifecycle name")
-        body = LifecycleModeRequest(mode=server.mode(LifecycleMode, mode))
-        await self._io.send(set_lifecycle_mode.build_request(name, body=body))
+        body = models.LifecycleModeRequest(mode=server.mode(models.LifecycleMode, mode))
+        await self._io.send(api.lifecycles.set_lifecycle_mode.build_request(name, body=body))
 
     async def delete_lifecycle(self, lifecycle_name: str) -> None:
         """Remove a lifecycle policy."""
         name = names.segment(lifecycle_name, "lifecycle name")
-        await self._io.send(delete_lifecycle.build_request(name))
+        await self._io.send(api.lifecycles.delete_lifecycle.build_request(name))

@@ -6,8 +6,7 @@ from typing import Any, TypeAlias
 
 import httpx
 
-from reduct_api.api.batch import update_batch, write_batch
-from reduct_api.api.io import io_write
+from reduct_api import api
 
 from . import labels as label_codec
 from . import names
@@ -61,19 +60,39 @@ def write_calls(bucket: str, records: Sequence[tuple[str, Item]]) -> list[Call]:
     single-record call, and empty label values, which v2 drops, by v1.
     """
     heads = [(item.written(entry), item.data) for entry, item in records]
-    heads.sort(key=lambda pair: (pair[0].entry, pair[0].timestamp))
-    for head, _ in heads:
-        names.new_entry(head.entry)
-    alone = [pair for pair in heads if _goes_alone(pair[0])]
-    rest = [pair for pair in heads if not _goes_alone(pair[0])]
+    heads.sort(key=_entry_and_time)
+    for entry in {head.entry for head, _ in heads}:
+        names.new_entry(entry)
+    alone, rest = _parted(heads, _goes_alone)
     calls = [write_call(bucket, head, data, per_record=True) for head, data in alone]
     several = len({head.entry for head, _ in rest}) > 1
-    by_v2 = [pair for pair in rest if several and all(pair[0].labels.values())]
-    by_v1 = [pair for pair in rest if not (several and all(pair[0].labels.values()))]
+    by_v2, by_v1 = _parted(rest, _has_values) if several else ([], rest)
     calls += [_v2_write(bucket, part) for part in _split(by_v2, _written_size)]
     for group in _by_entry(by_v1):
         calls += [_v1_write(bucket, part) for part in _split(group, _written_size)]
     return calls
+
+
+Pair: TypeAlias = tuple[RecordHead, bytes]
+
+
+def _entry_and_time(pair: Pair) -> RecordKey:
+    return pair[0].entry, pair[0].timestamp
+
+
+def _parted(
+    pairs: Sequence[Pair], test: Callable[[RecordHead], bool]
+) -> tuple[list[Pair], list[Pair]]:
+    """Return the records that pass a test and the others, each in order."""
+    passed: list[Pair] = []
+    others: list[Pair] = []
+    for pair in pairs:
+        (passed if test(pair[0]) else others).append(pair)
+    return passed, others
+
+
+def _has_values(head: RecordHead) -> bool:
+    return all(head.labels.values())
 
 
 def _goes_alone(head: RecordHead) -> bool:
@@ -85,13 +104,12 @@ def _goes_alone(head: RecordHead) -> bool:
     return names.is_meta(head.entry) or label_codec.needs_own_call(head.labels)
 
 
-Pair: TypeAlias = tuple[RecordHead, bytes]
-
-
 def _written_size(pair: Pair) -> tuple[int, int]:
     head = pair[0]
     # In protocol v2 a label may be named once more, by number, where it is gone.
-    labels = sum(len(name) + len(value) + 18 for name, value in head.labels.items())
+    labels = 0
+    for name, value in head.labels.items():
+        labels += len(name) + len(value) + 18
     return labels + len(head.content_type) + len(head.entry) * 3 + 64, head.size
 
 
@@ -133,7 +151,7 @@ def _keys(part: Sequence[Pair]) -> list[RecordKey]:
 
 def _v1_write(bucket: str, part: Sequence[Pair]) -> Call:
     entry = part[0][0].entry
-    spec = write_batch.build_request(bucket, entry, body=_body(part))
+    spec = api.batch.write_batch.build_request(bucket, entry, body=_body(part))
     spec = spec.with_headers(v1_record_headers([head for head, _ in part]))
     claims = entry_claims(bucket, [entry], Mode.WRITE)
     return Call(spec, claims, _keys(part), partial(parse_v1_errors, entry), verified=True)
@@ -141,7 +159,7 @@ def _v1_write(bucket: str, part: Sequence[Pair]) -> Call:
 
 def _v2_write(bucket: str, part: Sequence[Pair]) -> Call:
     headers = v2_headers([head for head, _ in part])
-    spec = io_write.build_request(
+    spec = api.io.io_write.build_request(
         bucket,
         body=_body(part),
         x_reduct_entries=headers.pop(ENTRIES),
@@ -175,7 +193,7 @@ def update_calls(
 
 def _v1_update(bucket: str, part: Sequence[Pair], entry_errors: bool) -> Call:
     entry = part[0][0].entry
-    spec = update_batch.build_request(bucket, entry)
+    spec = api.batch.update_batch.build_request(bucket, entry)
     spec = spec.with_headers(v1_record_headers([head for head, _ in part]))
     claims = entry_claims(bucket, [entry], Mode.UPDATE)
     statuses = frozenset({404, 409}) if entry_errors else frozenset()

@@ -15,6 +15,8 @@ from .times import MAX_RECORD_US, TimestampLike, to_us
 OnDuplicate: TypeAlias = Literal["raise", "replace", "shift"]
 """What happens to a second record with the same entry and timestamp."""
 
+_ON_DUPLICATE = frozenset(get_args(OnDuplicate))
+
 Key: TypeAlias = tuple[str | None, int]
 """Entry (None in a Batch, which has only one) and timestamp in microseconds."""
 
@@ -91,20 +93,18 @@ class BaseBatch(Generic[R]):
         labels: Mapping[str, LabelValue | None] | None,
         on_duplicate: OnDuplicate,
     ) -> None:
-        item = Item(
-            to_us(timestamp, "timestamp", most=MAX_RECORD_US),
-            payload.batch_data(data),
-            label_codec.content_type(content_type),
-            label_codec.encode(labels),
-        )
-        key = self._free_key(entry, item.timestamp, on_duplicate)
+        us = to_us(timestamp, "timestamp", most=MAX_RECORD_US)
+        data = payload.batch_data(data)
+        content_type = label_codec.content_type(content_type)
+        encoded = label_codec.encode(labels)
+        key = self._free_key(entry, us, on_duplicate)
         replaced = self._items.pop(key, None)
-        self._size += len(item.data) - (len(replaced.data) if replaced else 0)
-        self._items[key] = Item(key[1], item.data, item.content_type, item.labels)
+        self._size += len(data) - (len(replaced.data) if replaced else 0)
+        self._items[key] = Item(key[1], data, content_type, encoded)
         self._last_access = time.time()
 
     def _free_key(self, entry: str | None, timestamp: int, on_duplicate: OnDuplicate) -> Key:
-        if on_duplicate not in get_args(OnDuplicate):
+        if on_duplicate not in _ON_DUPLICATE:
             raise ValueError(f"on_duplicate={on_duplicate!r} must be 'raise', 'replace' or 'shift'")
         if on_duplicate == "shift":
             while (entry, timestamp) in self._items:

@@ -7,6 +7,7 @@ header in batches, where a value is quoted only if it holds a comma and nothing 
 
 import re
 from collections.abc import Mapping, Sequence
+from functools import lru_cache
 from typing import Any, TypeAlias
 
 LabelValue: TypeAlias = str | bool | int | float | Any
@@ -66,6 +67,12 @@ def _kind(value: object) -> str:
 def _name(name: object) -> str:
     if not isinstance(name, str):
         raise TypeError(f"label name {name!r} must be a str, not {_kind(name)}")
+    return _checked_name(name)
+
+
+# Records of one source have the same few names.
+@lru_cache(maxsize=1024)
+def _checked_name(name: str) -> str:
     if name.startswith("@"):
         raise ValueError(f"label name {name!r}: '@' marks labels computed by extensions")
     if not _NAME.fullmatch(name):
@@ -143,6 +150,25 @@ def _short(text: str) -> str:
 
 
 def _check_together(labels: Mapping[str, str | None]) -> None:
+    if len(labels) > 1:
+        _check_case(labels)
+    values = {name: value for name, value in labels.items() if value}
+    size = 0
+    quoted = False
+    for name, value in values.items():
+        size += len(name) + len(value) + 2
+        quoted = quoted or '"' in value
+    if size > MAX_LABEL_BYTES:
+        raise ValueError(f"the labels have {size} bytes; at most {MAX_LABEL_BYTES} are allowed")
+    if quoted and not _readable(values):
+        raise ValueError(
+            f"labels {sorted(n for n, v in values.items() if chr(34) in v)}: quotes and commas"
+            " in this arrangement cannot be read back by a query, because batch headers have no"
+            " escapes; encode the text, e.g. with urllib.parse.quote()"
+        )
+
+
+def _check_case(labels: Mapping[str, str | None]) -> None:
     folded: dict[str, str] = {}
     for name in labels:
         other = folded.setdefault(name.lower(), name)
@@ -150,16 +176,6 @@ def _check_together(labels: Mapping[str, str | None]) -> None:
             raise ValueError(
                 f"labels {other!r} and {name!r} differ only in case, which header names do not have"
             )
-    values = {name: value for name, value in labels.items() if value}
-    size = sum(len(name) + len(value) + 2 for name, value in values.items())
-    if size > MAX_LABEL_BYTES:
-        raise ValueError(f"the labels have {size} bytes; at most {MAX_LABEL_BYTES} are allowed")
-    if any('"' in value for value in values.values()) and not _readable(values):
-        raise ValueError(
-            f"labels {sorted(n for n, v in values.items() if chr(34) in v)}: quotes and commas"
-            " in this arrangement cannot be read back by a query, because batch headers have no"
-            " escapes; encode the text, e.g. with urllib.parse.quote()"
-        )
 
 
 def _readable(labels: Mapping[str, str]) -> bool:
@@ -193,8 +209,8 @@ def needs_own_call(labels: Mapping[str, str]) -> bool:
     The server reads no batch header with a value that has both comma and quote, or that begins
     with a quote.
     """
-    return any(
-        value.startswith('"') or ("," in value and '"' in value) for value in labels.values()
+    return bool(labels) and any(
+        '"' in value and (value[0] == '"' or "," in value) for value in labels.values()
     )
 
 
@@ -212,6 +228,8 @@ def format_pairs(pairs: Mapping[str, str]) -> str:
     >>> format_pairs({"a": "1", "b": "x, y"})
     'a=1,b="x, y"'
     """
+    if not pairs:
+        return ""
     return ",".join(
         f'{name}="{value}"' if "," in value else f"{name}={value}" for name, value in pairs.items()
     )

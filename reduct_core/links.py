@@ -1,5 +1,7 @@
 """Query links: the request that makes one, and the address that can be handed out."""
 
+from __future__ import annotations
+
 import time
 from datetime import datetime
 from urllib.parse import quote
@@ -7,8 +9,7 @@ from urllib.parse import quote
 import httpx
 from attrs import evolve
 
-from reduct_api.api.links import create_link
-from reduct_api.models import QueryLinkRequest, QueryLinkResponse
+from reduct_api import api, models
 from reduct_api.types import RequestSpec
 
 from . import errors, names
@@ -86,9 +87,9 @@ def request(
     expires: int,
     name: str,
     base_url: str | None,
-) -> RequestSpec[QueryLinkResponse]:
+) -> RequestSpec[models.QueryLinkResponse]:
     """Return the request that makes a link to one record of `plan`."""
-    body = QueryLinkRequest(
+    body = models.QueryLinkRequest(
         bucket=plan.bucket,
         entry=plan.single or "",
         record_entry=record[0],
@@ -97,7 +98,7 @@ def request(
         expire_at=expires,
         base_url=base_url,
     )
-    return create_link.build_request(name, body=body)
+    return api.links.create_link.build_request(name, body=body)
 
 
 def metadata(plan: Plan) -> Plan:

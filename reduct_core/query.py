@@ -1,5 +1,7 @@
 """Queries: what is asked, by which protocol, and what an answer means."""
 
+from __future__ import annotations
+
 import math
 import sys
 import warnings
@@ -9,10 +11,7 @@ from typing import Any, Literal, TypeAlias, get_args
 import httpx
 from attrs import evolve, frozen
 
-from reduct_api.api.batch import head_batch, read_batch
-from reduct_api.api.io import io_head, io_query, io_read
-from reduct_api.api.queries import create_query
-from reduct_api.models import QueryEntry, QueryId, QueryType, RemovedRecords
+from reduct_api import api, models
 from reduct_api.types import RequestSpec, StreamSpec
 
 from . import conditions, errors, messages, names
@@ -61,7 +60,7 @@ class Plan:
 
     bucket: str
     entries: Sequence[str]
-    body: QueryEntry
+    body: models.QueryEntry
     head: bool
     filters: Filters
     missing: Missing
@@ -83,6 +82,12 @@ class Plan:
         return [entry for entry in self.entries if not names.is_pattern(entry)]
 
 
+def check_missing(missing: object) -> None:
+    """Raise ValueError for what is no way to treat something that does not exist."""
+    if missing not in get_args(Missing):
+        raise ValueError(f"missing={missing!r} must be 'ignore', 'warn' or 'raise'")
+
+
 def make_plan(
     bucket: str,
     entries: object,
@@ -100,15 +105,14 @@ def make_plan(
 ) -> Plan:
     """Return a checked query; ValueError or TypeError names the argument."""
     selected = names.entry_list(entries)
-    if missing not in get_args(Missing):
-        raise ValueError(f"missing={missing!r} must be 'ignore', 'warn' or 'raise'")
+    check_missing(missing)
     conditions.check(when, selected)
     conditions.check_ext(ext)
     if when is None and ext is None:
         when = superset(filters.include)
     begin, end = _bounds(start, stop)
-    body = QueryEntry(
-        query_type=QueryType.QUERY,
+    body = models.QueryEntry(
+        query_type=models.QueryType.QUERY,
         entries=list(selected),
         start=begin,
         stop=end,
@@ -159,7 +163,7 @@ def unfiltered(plan: Plan) -> Plan:
 
 def metadata(plan: Plan, entry: str, start: int, stop: int) -> Plan:
     """Return a plan for the metadata of all records in an interval that are whole."""
-    body = QueryEntry(query_type=QueryType.QUERY, start=start, stop=stop)
+    body = models.QueryEntry(query_type=models.QueryType.QUERY, start=start, stop=stop)
     return evolve(plan, entries=[entry], body=body, head=True)
 
 
@@ -215,20 +219,22 @@ def _limited(when: Any, heads: int, records: int | None, share: int = 1) -> Any:
 # --- requests and answers ------------------------------------------------------------------
 
 
-def create(plan: Plan, transport: object = None) -> RequestSpec[QueryId | RemovedRecords]:
+def create(
+    plan: Plan, transport: object = None
+) -> RequestSpec[models.QueryId | models.RemovedRecords]:
     """Return the request that starts the query, with limits for what `transport` can take."""
     heads = head_bytes(transport)
     # HEAD alone leaves payloads out: with `only_metadata` the server takes 3 times as long.
     if plan.single is not None:
         body = evolve(plan.body, when=_limited(plan.body.when, heads, V1_RECORDS, plan.share))
-        return create_query.build_request(plan.bucket, plan.single, body=body)
+        return api.queries.create_query.build_request(plan.bucket, plan.single, body=body)
     body = evolve(plan.body, when=_limited(plan.body.when, heads, None))
-    return io_query.build_request(plan.bucket, body=body)
+    return api.io.io_query.build_request(plan.bucket, body=body)
 
 
-def query_id(started: QueryId | RemovedRecords) -> int:
+def query_id(started: models.QueryId | models.RemovedRecords) -> int:
     """Return the id of a query that was started."""
-    if not isinstance(started, QueryId):
+    if not isinstance(started, models.QueryId):
         raise errors.ProtocolError(200, "the answer to a query has no id")
     return started.id
 
@@ -237,11 +243,11 @@ def next_answer(plan: Plan, query_id: int) -> StreamSpec:
     """Return the request for the next answer; metadata alone is asked for by HEAD."""
     if plan.single is not None:
         if plan.head:
-            return head_batch.build_request(plan.bucket, plan.single, q=query_id)
-        return read_batch.build_request(plan.bucket, plan.single, q=query_id)
+            return api.batch.head_batch.build_request(plan.bucket, plan.single, q=query_id)
+        return api.batch.read_batch.build_request(plan.bucket, plan.single, q=query_id)
     if plan.head:
-        return io_head.build_request(plan.bucket, x_reduct_query_id=query_id)
-    return io_read.build_request(plan.bucket, x_reduct_query_id=query_id)
+        return api.io.io_head.build_request(plan.bucket, x_reduct_query_id=query_id)
+    return api.io.io_read.build_request(plan.bucket, x_reduct_query_id=query_id)
 
 
 def parse_answer(plan: Plan, response: httpx.Response) -> Answer:
@@ -355,13 +361,13 @@ def report_missing(plan: Plan, missing: Sequence[str]) -> None:
     text = f"bucket {plan.bucket!r} has no entry {', '.join(map(repr, missing))}"
     if plan.missing == "raise":
         raise errors.for_status(404, text)
-    warnings.warn(text, stacklevel=_users_level())
+    warnings.warn(text, stacklevel=users_level())
 
 
 _PACKAGES = frozenset({"reduct_core", "reduct_sync", "reduct_async"})
 
 
-def _users_level() -> int:
+def users_level() -> int:
     """Return how far up the stack the user's own line is, for a warning that points there."""
     level, frame = 1, sys._getframe(1)
     while frame.f_back and frame.f_globals.get("__name__", "").partition(".")[0] in _PACKAGES:
@@ -378,7 +384,7 @@ def remove_body(
     strict: bool | None,
     ext: Any,
     everything: bool,
-) -> QueryEntry:
+) -> models.QueryEntry:
     """Return the body of a removal; ValueError if it could remove more than was meant."""
     selected = names.entry_list(entries)
     if not selected:
@@ -395,8 +401,8 @@ def remove_body(
             " or start=, stop= or when="
         )
     begin, end = _bounds(start, stop)
-    return QueryEntry(
-        query_type=QueryType.REMOVE,
+    return models.QueryEntry(
+        query_type=models.QueryType.REMOVE,
         entries=list(selected),
         start=begin,
         stop=end,
@@ -428,9 +434,9 @@ def check_patterns(entries: Sequence[str], version: tuple[int, int] | None) -> N
         )
 
 
-def removed_records(answer: QueryId | RemovedRecords) -> int:
+def removed_records(answer: models.QueryId | models.RemovedRecords) -> int:
     """Return how many records a removal removed."""
-    if not isinstance(answer, RemovedRecords):
+    if not isinstance(answer, models.RemovedRecords):
         raise errors.ProtocolError(200, "the answer to a removal has no number of records")
     return answer.removed_records
 

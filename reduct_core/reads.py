@@ -1,9 +1,10 @@
 """Single records: the request that reads one, and what its answer means."""
 
+from __future__ import annotations
+
 import httpx
 
-from reduct_api.api.records import head_record, read_record
-from reduct_api.models import QueryEntry, QueryType
+from reduct_api import api, models
 from reduct_api.types import StreamSpec
 
 from . import errors, messages
@@ -16,8 +17,8 @@ from .times import MAX_US
 def request(bucket: str, entry: str, timestamp: int | None, head: bool) -> StreamSpec:
     """Return the request for the record at `timestamp`, or for the latest one."""
     if head:
-        return head_record.build_request(bucket, entry, ts=timestamp)
-    return read_record.build_request(bucket, entry, ts=timestamp)
+        return api.records.head_record.build_request(bucket, entry, ts=timestamp)
+    return api.records.read_record.build_request(bucket, entry, ts=timestamp)
 
 
 def answer(response: httpx.Response, entry: str) -> Answer:
@@ -53,5 +54,5 @@ def attachments(bucket: str, meta: str, *, head: bool) -> Plan:
 
 
 def _plan(bucket: str, entry: str, start: int, stop: int, head: bool) -> Plan:
-    body = QueryEntry(query_type=QueryType.QUERY, start=start, stop=stop)
+    body = models.QueryEntry(query_type=models.QueryType.QUERY, start=start, stop=stop)
     return Plan(bucket, [entry], body, head, NO_FILTERS, "ignore")

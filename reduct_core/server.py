@@ -1,5 +1,7 @@
 """Server, tokens, replications and lifecycles: checks of what is asked."""
 
+from __future__ import annotations
+
 import time
 from collections.abc import Sequence
 from datetime import UTC, datetime
@@ -9,15 +11,7 @@ from typing import TypeAlias, TypeVar
 import httpx
 from attrs import evolve
 
-from reduct_api.models import (
-    BucketSettings,
-    LifecycleMode,
-    LifecycleSettings,
-    Permissions,
-    ReplicationMode,
-    ReplicationSettings,
-    TokenCreateRequest,
-)
+from reduct_api import models
 from reduct_api.types import RequestSpec
 
 from . import conditions, errors
@@ -27,7 +21,7 @@ Probe: TypeAlias = RequestSpec[None]
 
 READY_POLL_SECONDS = 0.1
 
-_Settings = TypeVar("_Settings", ReplicationSettings, LifecycleSettings)
+_Settings = TypeVar("_Settings", "models.ReplicationSettings", "models.LifecycleSettings")
 _Mode = TypeVar("_Mode", bound=StrEnum)
 
 
@@ -56,14 +50,14 @@ def not_ready(url: httpx.URL, timeout: float) -> ReductError:
 
 
 def token_request(
-    permissions: Permissions,
+    permissions: models.Permissions,
     expires_at: datetime | None,
     ttl: int | None,
     ip_allowlist: Sequence[str] | None,
-) -> TokenCreateRequest:
+) -> models.TokenCreateRequest:
     """Return the checked request for a token."""
-    if not isinstance(permissions, Permissions):
-        raise TypeError(f"permissions must be Permissions, not {type(permissions).__name__}")
+    if not isinstance(permissions, models.Permissions):
+        raise TypeError(f"permissions must be models.Permissions, not {type(permissions).__name__}")
     if expires_at is not None and not isinstance(expires_at, datetime):
         raise TypeError(f"expires_at must be a datetime, not {type(expires_at).__name__}")
     if ttl is not None and (isinstance(ttl, bool) or not isinstance(ttl, int)):
@@ -72,7 +66,7 @@ def token_request(
         raise ValueError(f"ttl={ttl!r} must be seconds above 0")
     if isinstance(ip_allowlist, str):
         raise TypeError("ip_allowlist must be a list of addresses, not one str")
-    return TokenCreateRequest(
+    return models.TokenCreateRequest(
         permissions=permissions,
         expires_at=None if expires_at is None else _aware(expires_at),
         ttl=ttl,
@@ -88,10 +82,10 @@ def _aware(expires_at: datetime) -> datetime:
         raise ValueError(f"expires_at={expires_at} is outside the supported times: {exc}") from exc
 
 
-def bucket_settings(settings: BucketSettings) -> BucketSettings:
+def bucket_settings(settings: models.BucketSettings) -> models.BucketSettings:
     """Return settings of a bucket; TypeError for anything else."""
-    if not isinstance(settings, BucketSettings):
-        raise TypeError(f"settings must be BucketSettings, not {type(settings).__name__}")
+    if not isinstance(settings, models.BucketSettings):
+        raise TypeError(f"settings must be models.BucketSettings, not {type(settings).__name__}")
     return settings
 
 
@@ -103,7 +97,9 @@ def checked(kind: type[_Settings], settings: _Settings) -> _Settings:
     return settings
 
 
-def with_mode(settings: _Settings, mode: ReplicationMode | LifecycleMode) -> _Settings:
+def with_mode(
+    settings: _Settings, mode: models.ReplicationMode | models.LifecycleMode
+) -> _Settings:
     """Return a copy of `settings` in another mode."""
     return evolve(settings, mode=mode)
 

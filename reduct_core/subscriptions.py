@@ -10,13 +10,15 @@ records than the listing counts leaves a gap, and the gap is searched again unti
 filled.
 """
 
+from __future__ import annotations
+
 import logging
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Literal, TypeAlias
 
 from attrs import define, field, frozen
 
-from reduct_api.models import BucketFullInfo, EntryInfo, Status
+from reduct_api import models
 
 from . import names
 from .errors import ReductError, is_away
@@ -60,7 +62,7 @@ class Look:
     """Where records may have been finished behind the cursor."""
     ahead: Span | None
     """From the cursor to the newest record of the listing."""
-    snapshot: "Snapshot | None" = None
+    snapshot: Snapshot | None = None
     """None for attachments, which listings hide."""
 
 
@@ -137,12 +139,12 @@ class Watch:
         known = {name: position.cursor for name, position in self._positions.items()}
         return {**self._checkpoint, **known}
 
-    def looks(self, info: BucketFullInfo, now: float) -> list[Look]:
+    def looks(self, info: models.BucketFullInfo, now: float) -> list[Look]:
         """Return what to read, given the bucket's listing and the monotonic time."""
         listed = [
             self._look(entry, now)
             for entry in info.entries
-            if entry.status == Status.READY and matches(self._patterns, entry.name)
+            if entry.status == models.Status.READY and matches(self._patterns, entry.name)
         ]
         hidden = [
             Look(name, None, Span(self._position(name).cursor, MAX_US))
@@ -151,7 +153,7 @@ class Watch:
         ]
         return [look for look in listed if look is not None] + hidden
 
-    def _look(self, entry: EntryInfo, now: float) -> Look | None:
+    def _look(self, entry: models.EntryInfo, now: float) -> Look | None:
         if not entry.record_count:
             return None
         position = self._position(entry.name)

@@ -48,10 +48,13 @@ def to_us(value: TimestampLike, name: str, *, most: int = MAX_US) -> int:
     >>> to_us(1.5, "start"), to_us("1970-01-01T00:00:01Z", "start"), to_us(7, "start")
     (1500000, 1000000, 7)
     """
-    try:
-        us = _convert(value, name)
-    except (OverflowError, OSError) as exc:
-        raise ValueError(f"{name} is outside the supported times: {exc}") from exc
+    if type(value) is int:
+        us = value
+    else:
+        try:
+            us = _convert(value, name)
+        except (OverflowError, OSError) as exc:
+            raise ValueError(f"{name} is outside the supported times: {exc}") from exc
     if not 0 <= us <= most:
         raise ValueError(f"{name} is {_shown(us)} us; the server takes 0 to {most} us")
     return us

@@ -7,14 +7,7 @@ from typing import TypeAlias
 import httpx
 from attrs import frozen
 
-from reduct_api.api.batch import remove_batch, update_batch, write_batch
-from reduct_api.api.buckets import head_bucket
-from reduct_api.api.records import (
-    head_record,
-    remove_record_or_entry,
-    update_record,
-    write_record,
-)
+from reduct_api import api
 from reduct_api.types import Content, RequestSpec, StreamSpec
 
 from . import errors, names
@@ -82,11 +75,11 @@ class Call:
         """
         if names.is_claimed(key[0]):
             raise ReductError(errors.NO_ANSWER, "its entry cannot be asked for single records")
-        return head_record.build_request(self.claims[0][0].bucket, key[0], ts=key[1])
+        return api.records.head_record.build_request(self.claims[0][0].bucket, key[0], ts=key[1])
 
     def bucket_probe(self) -> RequestSpec[None]:
         """Return the request that tells whether token and bucket are good."""
-        return head_bucket.build_request(self.claims[0][0].bucket)
+        return api.buckets.head_bucket.build_request(self.claims[0][0].bucket)
 
     def failure(self, error: ReductError) -> Errors:
         """Return a failed request as errors of its records, or raise it."""
@@ -125,10 +118,10 @@ def write_call(
     claims = entry_claims(bucket, [entry], Mode.WRITE)
     statuses = _record_statuses(per_record)
     if by_batch:
-        spec = write_batch.build_request(bucket, entry, body=content)
+        spec = api.batch.write_batch.build_request(bucket, entry, body=content)
         spec = spec.with_headers({**size, **v1_record_headers([head])})
         return Call(spec, claims, keys, partial(parse_v1_errors, entry), statuses, verified=True)
-    single = write_record.build_request(bucket, entry, body=content, ts=head.timestamp)
+    single = api.records.write_record.build_request(bucket, entry, body=content, ts=head.timestamp)
     single = single.with_headers(
         {**size, "Content-Type": head.content_type, **_label_headers(head.labels)}
     )
@@ -163,10 +156,10 @@ def update_call(
                 f"no call of the server can carry this update: {_BATCH_ONLY} need the batch call,"
                 " which cannot hold both comma and quote in a label value"
             )
-        batch = update_batch.build_request(bucket, entry)
+        batch = api.batch.update_batch.build_request(bucket, entry)
         batch = batch.with_headers({f"{V1_RECORD}{timestamp}": v1_record(0, "", labels)})
         return Call(batch, claims, keys, partial(parse_v1_errors, entry), statuses)
-    spec = update_record.build_request(bucket, entry, ts=timestamp)
+    spec = api.records.update_record.build_request(bucket, entry, ts=timestamp)
     return Call(spec.with_headers(_label_headers(labels)), claims, keys, _no_errors, statuses)
 
 
@@ -180,7 +173,7 @@ def remove_call(bucket: str, entry: str, timestamp: int | None) -> Call:
         raise TypeError("a record is removed by its timestamp; remove_entry() removes an entry")
     if names.is_claimed(entry):
         return v1_removal(bucket, entry, [timestamp])
-    spec = remove_record_or_entry.build_request(bucket, entry, ts=timestamp)
+    spec = api.records.remove_record_or_entry.build_request(bucket, entry, ts=timestamp)
     claims = entry_claims(bucket, [entry], Mode.REMOVE)
     return Call(spec, claims, [(entry, timestamp)], _no_errors)
 
@@ -194,7 +187,7 @@ def remove_entry_request(bucket: str, entry: str) -> RequestSpec[None]:
             f"the server cannot remove an entry named {entry!r}: its routes take the name for"
             " another call; rename_entry() it first"
         )
-    return remove_record_or_entry.build_request(bucket, entry)
+    return api.records.remove_record_or_entry.build_request(bucket, entry)
 
 
 def in_doubt(call: Call, found: Errors, seconds: float) -> Sequence[RecordKey]:
@@ -230,7 +223,7 @@ def not_verified(key: RecordKey, seconds: float, error: ReductError) -> ReductEr
 
 
 def v1_removal(bucket: str, entry: str, times: Sequence[int], entry_errors: bool = False) -> Call:
-    spec = remove_batch.build_request(bucket, entry)
+    spec = api.batch.remove_batch.build_request(bucket, entry)
     spec = spec.with_headers({f"{V1_RECORD}{timestamp}": "" for timestamp in times})
     claims = entry_claims(bucket, [entry], Mode.REMOVE)
     keys = [(entry, timestamp) for timestamp in times]

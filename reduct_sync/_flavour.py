@@ -3,10 +3,11 @@
 Everything else is the same in both flavours, and held so by a test.
 """
 
+import contextvars
 import ssl
 import threading
 import time
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from typing import Any, BinaryIO, TypeAlias, TypeVar
 
 import httpx
@@ -17,6 +18,9 @@ T = TypeVar("T")
 
 Stream: TypeAlias = Generator[T, None, None]
 """An iterator that can be closed."""
+
+Source: TypeAlias = Iterable[T]
+"""What this flavour can iterate over."""
 
 BaseTransport: TypeAlias = httpx.BaseTransport
 
@@ -106,3 +110,39 @@ def check_iterable(data: Any) -> None:
         raise TypeError("data is an asynchronous iterator; reduct_async takes it, or a plain one")
     if not hasattr(data, "__iter__"):
         raise not_a_payload(data)
+
+
+def disk(function: Callable[..., T], *arguments: Any) -> T:
+    """Call a function that waits for a disk."""
+    return function(*arguments)
+
+
+def side_by_side(work: Callable[[], None], count: int) -> None:
+    """Run `work`, which raises nothing, so many times at once; return when all have ended."""
+    crew = Crew()
+    for _ in range(count):
+        crew.start(work)
+    crew.leave(None)
+
+
+class Crew:
+    """Work that goes on beside its user, in threads that do not keep a program from ending."""
+
+    def __init__(self) -> None:
+        self._threads: list[threading.Thread] = []
+
+    def enter(self) -> None:
+        """Begin; `leave` must follow."""
+
+    def start(self, work: Callable[[], None]) -> None:
+        """Run `work`, which raises nothing; it sees which gates its user holds."""
+        run = contextvars.copy_context().run
+        thread = threading.Thread(target=run, args=(work,), daemon=True, name="reduct-worker")
+        thread.start()
+        self._threads.append(thread)
+
+    def leave(self, seconds: float | None) -> None:
+        """Wait until all work has ended, though at most so many seconds if given."""
+        deadline = None if seconds is None else time.monotonic() + seconds
+        for thread in self._threads:
+            thread.join(None if deadline is None else max(deadline - time.monotonic(), 0))

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from contextlib import closing
 from functools import partial
 
-from reduct_api.api.buckets import get_bucket, head_bucket
+from reduct_api import api
 from reduct_core import names
 from reduct_core import query as core
 from reduct_core.errors import NotFoundError, ReductError
@@ -53,7 +53,7 @@ def check_patterns(io: Io, bucket: str, entries: Sequence[str]) -> None:
     if not any(names.is_path_pattern(entry) for entry in entries):
         return
     if io.session.api_version is None:
-        io.send(head_bucket.build_request(bucket))
+        io.send(api.buckets.head_bucket.build_request(bucket))
     core.check_patterns(entries, io.session.api_version)
 
 
@@ -212,7 +212,7 @@ class Merged:
 def _check_entries(io: Io, plan: Plan) -> None:
     """Tell of exact names that do not exist, if the query asks for it."""
     if plan.missing != "ignore":
-        listed = io.send(get_bucket.build_request(plan.bucket))
+        listed = io.send(api.buckets.get_bucket.build_request(plan.bucket))
         core.report_missing(plan, core.absent(plan, [entry.name for entry in listed.entries]))
 
 
@@ -230,6 +230,6 @@ def _start(io: Io, plan: Plan, early: Early | None) -> int | None:
         if plan.single is None:
             raise
     # The bucket or the entry is missing: the first is an error, the second is for the caller.
-    io.send(head_bucket.build_request(plan.bucket))
+    io.send(api.buckets.head_bucket.build_request(plan.bucket))
     core.report_missing(plan, [plan.single])
     return None

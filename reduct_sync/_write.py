@@ -31,6 +31,12 @@ def run_single(io: Io, call: Call) -> None:
         raise error
 
 
+def attempt(io: Io, call: Call) -> Errors:
+    """Send a call; return the errors of its records. Nobody waits for it to be cancelled."""
+    with io.gate(call.claims):
+        return _exchange(io, call)
+
+
 def _run_one(io: Io, call: Call) -> Errors:
     with io.gate(call.claims):
         if call.must_finish:

@@ -1,42 +1,50 @@
 """Buckets: settings, entries, and everything about their records."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from functools import partial
+from os import PathLike
 from typing import Any
 
-from reduct_api.api.buckets import get_bucket, remove_bucket, rename_bucket, update_bucket
-from reduct_api.api.entries import rename_entry
-from reduct_api.api.io import io_query
-from reduct_api.models import (
-    BucketFullInfo,
-    BucketInfo,
-    BucketSettings,
-    EntryInfo,
-    RenameBucketRequest,
-    RenameEntryRequest,
-)
+from reduct_api import api, models
 from reduct_core import attachments as attachment_codec
 from reduct_core import batch_writes, links, names, reads, server, writes
 from reduct_core import labels as label_codec
 from reduct_core import query as queries
+from reduct_core.batch_writes import MAX_RECORDS
+from reduct_core.batches import OnDuplicate
 from reduct_core.conditions import Condition, check_stateless, ext_conditions
 from reduct_core.errors import ReductError
 from reduct_core.headers import RecordHead
 from reduct_core.labels import LabelValue
+from reduct_core.lanes import (
+    BATCH_BYTES,
+    BATCH_SECONDS,
+    BUFFER_BYTES,
+    PARALLEL,
+    WriterSettings,
+)
+from reduct_core.many import READERS, NewRecord, places
 from reduct_core.query import Missing
 from reduct_core.sieve import make_filters
 from reduct_core.subscriptions import Start, Watch, check_interval
 from reduct_core.times import MAX_RECORD_US, TimestampLike, to_us
+from reduct_core.transfer import Progress, check_progress, file_size, shown
+from reduct_core.write_report import OnError, WriteReport
 
 from ._body import outgoing
-from ._flavour import Stream
+from ._flavour import Source, Stream, open_file
 from ._io import Io
+from ._many import read_all, write_all
 from ._query import check_patterns, query, records
 from ._write import run, run_single
 from .batch import Batch, RecordBatch
+from .files import pieces, store
 from .record import AnswerReader, Record
 from .subscription import Subscription
+from .writer import Writer
 
 
 class Bucket:
@@ -74,24 +82,24 @@ class Bucket:
 
     # --- the bucket ------------------------------------------------------------------------
 
-    def get_full_info(self) -> BucketFullInfo:
+    def get_full_info(self) -> models.BucketFullInfo:
         """Return settings, statistics and entries of the bucket."""
-        return self._io.send(get_bucket.build_request(self._name))
+        return self._io.send(api.buckets.get_bucket.build_request(self._name))
 
-    def info(self) -> BucketInfo:
+    def info(self) -> models.BucketInfo:
         """Return statistics of the bucket."""
         return (self.get_full_info()).info
 
-    def get_settings(self) -> BucketSettings:
+    def get_settings(self) -> models.BucketSettings:
         """Return the settings of the bucket."""
         return (self.get_full_info()).settings
 
-    def set_settings(self, settings: BucketSettings) -> None:
+    def set_settings(self, settings: models.BucketSettings) -> None:
         """Change the settings of the bucket; fields that are None stay as they are."""
         body = server.bucket_settings(settings)
-        self._io.send(update_bucket.build_request(self._name, body=body))
+        self._io.send(api.buckets.update_bucket.build_request(self._name, body=body))
 
-    def get_entry_list(self) -> list[EntryInfo]:
+    def get_entry_list(self) -> list[models.EntryInfo]:
         """Return the entries of the bucket with their statistics, sorted by name."""
         return (self.get_full_info()).entries
 
@@ -100,8 +108,8 @@ class Bucket:
 
         Raises ConflictError if a bucket of that name exists.
         """
-        body = RenameBucketRequest(new_name=names.new_bucket(new_name))
-        self._io.send(rename_bucket.build_request(self._name, body=body))
+        body = models.RenameBucketRequest(new_name=names.new_bucket(new_name))
+        self._io.send(api.buckets.rename_bucket.build_request(self._name, body=body))
         self._name = new_name
 
     def remove(self) -> None:
@@ -110,15 +118,17 @@ class Bucket:
         The server works on after the answer; until it is done, the name is in use
         (ConflictError).
         """
-        self._io.send(remove_bucket.build_request(self._name))
+        self._io.send(api.buckets.remove_bucket.build_request(self._name))
 
     def rename_entry(self, old_name: str, new_name: str) -> None:
         """Rename an entry and everything below it; running queries of the bucket end.
 
         Raises ConflictError if an entry of the new name exists.
         """
-        body = RenameEntryRequest(new_name=names.new_entry(new_name))
-        self._io.send(rename_entry.build_request(self._name, names.entry(old_name), body=body))
+        body = models.RenameEntryRequest(new_name=names.new_entry(new_name))
+        self._io.send(
+            api.entries.rename_entry.build_request(self._name, names.entry(old_name), body=body)
+        )
 
     def remove_entry(self, entry_name: str) -> None:
         """Remove an entry with its records, attachments and everything below it.
@@ -399,6 +409,185 @@ class Bucket:
         )
         return batch_writes.by_entry(run(self._io, calls))
 
+    # --- many records, and files -----------------------------------------------------------
+
+    def writer(
+        self,
+        *,
+        batch_records: int = MAX_RECORDS,
+        batch_bytes: int = BATCH_BYTES,
+        batch_age: float = BATCH_SECONDS,
+        buffer_bytes: int = BUFFER_BYTES,
+        parallel: int = PARALLEL,
+        on_duplicate: OnDuplicate = "raise",
+        on_error: OnError | None = None,
+    ) -> Writer:
+        """Return a context manager that takes single records and writes them in batches.
+
+        Each entry has its batches, one on its way at a time; different entries are written
+        side by side. A batch is sent when it is full, or its first record old enough, by
+        itself. Leaving the block sends the rest and waits until all is stored; so it does after
+        an error of the block. A cancellation or Ctrl-C only waits (some seconds) for what is
+        on its way. ``Writer.report`` tells what became of every record.
+
+        Args:
+            batch_records: most records in a request, up to 80.
+            batch_bytes: bytes of payload after which a request is sent, up to 8,000,000.
+            batch_age: seconds after which a record no longer waits for others.
+            buffer_bytes: how much may be held (payloads, labels, 1 KiB a record) before
+                ``write`` waits. Besides that, requests on their way hold a copy of their
+                payloads: at most `parallel` times `batch_bytes`.
+            parallel: how many entries are written side by side.
+            on_duplicate: for a timestamp that was given before (all those held, and the last
+                10,000 sent): "raise" ValueError, "replace" the record if it was not sent yet, or
+                "shift" to the next free microsecond. What else the entry holds already is
+                an error of the record (ConflictError).
+            on_error: called with each FailedRecord, one at a time, beside the block; what it
+                raises ends the writer. The writer goes on after all failures then. It must
+                not wait for the writer.
+
+        Raises:
+            WriteError: without `on_error`, when the block is left: records were not stored; the
+                exception names them all. An error that concerns more than single records (no
+                answer, 401, 403, 404, 429, 503) ends the writer at once: `write` raises it,
+                and what was not sent is in the report.
+
+        Examples:
+            >>> with bucket.writer(on_duplicate="shift") as writer:
+            ...     for reading in range(100_000):
+            ...         writer.write(f"sensor-{reading % 8}", str(reading))
+            >>> writer.report.stored
+            100000
+        """
+        settings = WriterSettings(
+            batch_records=batch_records,
+            batch_bytes=batch_bytes,
+            batch_age=batch_age,
+            buffer_bytes=buffer_bytes,
+            parallel=parallel,
+            on_duplicate=on_duplicate,
+            hands_over=on_error is not None,
+        )
+        return Writer(self._io, self._name, settings, on_error)
+
+    def write_many(
+        self,
+        records: Source[NewRecord],
+        *,
+        on_duplicate: OnDuplicate = "raise",
+        on_error: OnError | None = None,
+    ) -> WriteReport:
+        """Write all records of an iterable by a `writer`; return what became of them.
+
+        Args:
+            records: records of a query, or tuples of entry, data, and, if wanted, timestamp,
+                labels and content type; asynchronous or plain.
+            on_duplicate, on_error: as for `writer`.
+
+        Raises:
+            WriteError: records were not stored, and there is no `on_error`; it names them all.
+
+        Examples:
+            >>> bucket.write_many(("sensor", str(n), n) for n in range(1000))
+            >>> copy.write_many(bucket.query("*"))
+        """
+        with self.writer(on_duplicate=on_duplicate, on_error=on_error) as writer:
+            write_all(writer, records)
+        return writer.report
+
+    def read_many(
+        self,
+        wanted: Iterable[tuple[str, TimestampLike | None]],
+        *,
+        concurrency: int = READERS,
+        missing: Missing = "raise",
+    ) -> Stream[Record]:
+        """Iterate over single records by entry and timestamp, in the order asked.
+
+        They are read side by side, some ahead: up to 8 for each reader, or 32 MiB and one
+        record for each. Payloads are complete in memory, whatever their size.
+
+        Args:
+            wanted: entries and timestamps; None is the latest record of the entry.
+            concurrency: how many are read side by side.
+            missing: what to do where there is no such record: "raise" NotFoundError in its
+                place, behind the records before it, "warn", or "ignore" it.
+
+        Examples:
+            >>> for record in bucket.read_many([("entry-1", 1_000_000), ("entry-2", None)]):
+            ...     data = record.read_all()
+        """
+        return read_all(self.read, places(wanted, concurrency, missing), concurrency, missing)
+
+    def upload(
+        self,
+        entry_name: str,
+        path: str | PathLike[str],
+        timestamp: TimestampLike | None = None,
+        *,
+        labels: Mapping[str, LabelValue] | None = None,
+        content_type: str | None = None,
+        progress: Progress = None,
+    ) -> int:
+        """Write a file of any size as one record; return its timestamp in microseconds.
+
+        Args:
+            progress: called with the bytes done and the bytes in all, again and again; True
+                shows a bar (needs tqdm: ``pip install 'reduct-httpx[progress]'``).
+
+        The other arguments are those of `write`. Memory does not grow with the file. Nothing is
+        stored if the file changes its size meanwhile.
+
+        Raises:
+            ConflictError: the entry has a record of this timestamp.
+
+        Examples:
+            >>> bucket.upload("video", "day.mp4", labels={"camera": 7}, progress=True)
+        """
+        check_progress(progress)
+        us = self._io.session.now() if timestamp is None else _record_us(timestamp)
+        file = open_file(path)
+        try:
+            size = file_size(path, file.fileno())
+            with shown(progress, entry_name, size) as done:
+                with closing(pieces(file, done)) as found:
+                    self.write(
+                        entry_name, found, us, size, labels=labels, content_type=content_type
+                    )
+        finally:
+            file.close()
+        return us
+
+    def download(
+        self,
+        entry_name: str,
+        timestamp: TimestampLike | None,
+        path: str | PathLike[str],
+        *,
+        progress: Progress = None,
+    ) -> Record:
+        """Write the payload of a record to a file; return the record, for its metadata.
+
+        The file appears when it is complete, and then replaces one of that name; until then it
+        has a hidden name in the same folder, ending in ".part". After an error nothing is left.
+        Memory does not grow with the record. The file is not forced to the disk
+        (``os.fsync``).
+
+        Args:
+            timestamp: time of the record; None is the latest one.
+            progress: as for `upload`.
+
+        Raises:
+            NotFoundError: there is no such record.
+
+        Examples:
+            >>> record = bucket.download("video", None, "latest.mp4")
+        """
+        check_progress(progress)
+        with self.read(entry_name, timestamp) as record:
+            store(record, path, progress)
+        return record
+
     # --- removing --------------------------------------------------------------------------
 
     def remove_record(self, entry_name: str, timestamp: TimestampLike) -> None:
@@ -466,7 +655,9 @@ class Bucket:
         selected = body.entries or []
         check_patterns(self._io, self._name, selected)
         with self._io.gate(queries.remove_claims(self._name, selected)):
-            answer = self._io.send(io_query.build_request(self._name, body=body), repeatable=False)
+            answer = self._io.send(
+                api.io.io_query.build_request(self._name, body=body), repeatable=False
+            )
         return queries.removed_records(answer)
 
     # --- links and attachments -------------------------------------------------------------

@@ -6,7 +6,7 @@ from contextlib import closing
 from types import TracebackType
 from typing import Self
 
-from reduct_api.api.buckets import get_bucket
+from reduct_api import api
 from reduct_core.errors import ReductError
 from reduct_core.query import Plan, metadata, narrowed
 from reduct_core.sieve import Sieve
@@ -107,7 +107,7 @@ class Poller:
     def _looks(self) -> Sequence[Look]:
         """Return the entries with news; none while the server is away, once it was there."""
         try:
-            info = self._io.send(get_bucket.build_request(self._plan.bucket))
+            info = self._io.send(api.buckets.get_bucket.build_request(self._plan.bucket))
         except ReductError as error:
             if not self._connected or not passes_listing(error):
                 raise

@@ -17,6 +17,9 @@ with one client and one bucket, so examples take an entry of their own where the
     @given(data=st.binary())
     async def test_round_trip(bucket: Bucket, data: bytes) -> None:
         entry = uuid.uuid4().hex
+
+A test of `server`, `auth_server` or `new_server`, or of what is built on them, runs on each server
+that the option `--server` names (`tests/servers.py`).
 """
 
 import os
@@ -29,8 +32,9 @@ import pytest
 
 from reduct_async import Bucket, Client
 from tests.flavours import Flavour
-from tests.real_server import RealServer
 from tests.recording import Recorder
+from tests.servers import CHOICES, FULL_ACCESS, KINDS, EmbeddedServer, NewServer, Server, SharedServers
+from tools.real_server import RealServer
 
 hypothesis.settings.register_profile(
     "project",
@@ -57,18 +61,52 @@ def anyio_backend() -> str:
     return "asyncio"
 
 
-@pytest.fixture(scope="session")
-def server() -> Iterator[RealServer]:
-    """A real server without authentication, shared by all tests."""
-    with RealServer() as server:
-        yield server
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Add the option that says where the behaviour is tested."""
+    parser.addoption("--server", choices=CHOICES, default="local", help="servers of the tests")
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Run what uses a server on each one asked for; tests of the real server on that alone."""
+    if "server_kind" in metafunc.fixturenames:
+        real = metafunc.definition.get_closest_marker("real") is not None
+        kinds = ["real"] if real else CHOICES[metafunc.config.getoption("server")]
+        metafunc.parametrize("server_kind", kinds, scope="session")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leave out the tests of the real server unless it is asked for."""
+    if "real" in CHOICES[config.getoption("server")]:
+        return
+    left_out = [item for item in items if item.get_closest_marker("real") is not None]
+    items[:] = [item for item in items if item not in set(left_out)]
+    config.hook.pytest_deselected(items=left_out)
 
 
 @pytest.fixture(scope="session")
-def auth_server() -> Iterator[RealServer]:
-    """A real server that asks for a token, `auth_server.token`; shared by all tests."""
-    with RealServer(token="full-access-token") as server:
-        yield server
+def shared_servers() -> Iterator[SharedServers]:
+    """The servers that tests share."""
+    servers = SharedServers()
+    yield servers
+    servers.close()
+
+
+@pytest.fixture(scope="session")
+def server(shared_servers: SharedServers, server_kind: str) -> Server:
+    """A server without authentication, shared by all tests."""
+    return shared_servers.get(server_kind)
+
+
+@pytest.fixture(scope="session")
+def auth_server(shared_servers: SharedServers, server_kind: str) -> Server:
+    """A server that asks for a token, `auth_server.token`; shared by all tests."""
+    return shared_servers.get(server_kind, FULL_ACCESS)
+
+
+@pytest.fixture(scope="session")
+def new_server(server_kind: str) -> NewServer:
+    """Makes servers that a test has for itself."""
+    return KINDS[server_kind]
 
 
 @pytest.fixture(params=["sync", "async"])
@@ -80,13 +118,13 @@ async def flavour(request: pytest.FixtureRequest, anyio_backend: Any) -> AsyncIt
 
 
 @pytest.fixture
-def client(flavour: Flavour, server: RealServer) -> Client:
+def client(flavour: Flavour, server: Server) -> Client:
     """A client of the server without authentication."""
     return flavour.client(server.url)
 
 
 @pytest.fixture
-async def bucket(client: Client, server: RealServer, anyio_backend: Any) -> AsyncIterator[Bucket]:
+async def bucket(client: Client, server: Server, anyio_backend: Any) -> AsyncIterator[Bucket]:
     """A fresh bucket."""
     bucket = await client.create_bucket(f"test-{uuid.uuid4().hex}")
     yield bucket
@@ -102,7 +140,7 @@ def pytest_runtest_makereport(
     report = yield
     if report.failed:
         for server in getattr(item, "funcargs", {}).values():
-            if isinstance(server, RealServer):
+            if isinstance(server, EmbeddedServer | RealServer):
                 report.sections.append((f"log of the server at {server.url}", server.log_tail()))
     return report
 
@@ -114,8 +152,6 @@ def recorder(flavour: Flavour) -> Recorder:
 
 
 @pytest.fixture
-async def recorded(
-    flavour: Flavour, server: RealServer, recorder: Recorder, bucket: Bucket
-) -> Bucket:
+async def recorded(flavour: Flavour, server: Server, recorder: Recorder, bucket: Bucket) -> Bucket:
     """The bucket of the test, by a client whose requests are noted."""
     return flavour.client(server.url, transport=recorder.transport).bucket(bucket.name)

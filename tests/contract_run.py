@@ -43,7 +43,7 @@ from tests.contract_world import (
     preparation,
 )
 from tests.document import Operation, document, operations
-from tests.real_server import RealServer
+from tools.real_server import RealServer
 
 VERSION = "1.21"
 """What the tested server calls its API."""

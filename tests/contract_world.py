@@ -18,7 +18,7 @@ from schemathesis.core.parameters import ParameterLocation
 
 from tests.contract_hooks import API, body_of
 from tests.document import OPERATIONS, Operation, document
-from tests.real_server import RealServer
+from tools.real_server import RealServer
 
 AnyCase: TypeAlias = Case[Any]
 

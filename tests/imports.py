@@ -9,6 +9,9 @@ LAYERS = {
     "reduct_core": {"reduct_api"},
     "reduct_async": {"reduct_api", "reduct_core"},
     "reduct_sync": {"reduct_api", "reduct_core"},
+    # A second reading of the API, independent of the first.
+    "reduct_local": set[str](),
+    "reduct_pytest": {"reduct_async", "reduct_local", "reduct_sync"},
 }
 """Which of our packages each package may import, besides itself."""
 

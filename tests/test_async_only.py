@@ -16,8 +16,8 @@ import pytest
 from reduct_async import Batch, Bucket, Client, ReductError
 from reduct_core.gates import Key
 from tests.flavours import Flavour
-from tests.real_server import RealServer
 from tests.recording import HANG_SECONDS, Async, Recorder, until
+from tests.servers import Server
 
 LARGE = 9 * 1024 * 1024
 
@@ -37,7 +37,7 @@ def recorder() -> Recorder:
 
 
 @pytest.fixture
-async def bucket(server: RealServer, recorder: Recorder) -> AsyncIterator[Bucket]:
+async def bucket(server: Server, recorder: Recorder) -> AsyncIterator[Bucket]:
     async with Client(server.url, transport=cast(Async, recorder.transport)) as client:
         bucket = await client.create_bucket(f"async-{uuid.uuid4().hex}")
         yield bucket
@@ -160,7 +160,7 @@ async def test_cancelled_writes_leave_the_gate_usable(bucket: Bucket) -> None:
 
 
 async def test_cancelled_batch_is_finished_before_the_next_write(
-    server: RealServer, bucket: Bucket
+    server: Server, bucket: Bucket
 ) -> None:
     """The server goes on with a batch whose connection was closed: two would overlap."""
     sent, finished = anyio.Event(), anyio.Event()
@@ -267,7 +267,7 @@ CALLS: list[Callable[[Bucket], Awaitable[Any]]] = [
 
 
 @only_asyncio
-async def test_second_loop_is_refused(server: RealServer, bucket: Bucket) -> None:
+async def test_second_loop_is_refused(server: Server, bucket: Bucket) -> None:
     """Also where another client is at home in that loop; closing there does not fail."""
 
     def other_loop() -> list[str]:
@@ -316,7 +316,7 @@ async def test_second_loop_is_refused_at_a_gate(bucket: Bucket) -> None:
     assert ["another event loop" in message for message in refused] == [True]
 
 
-def test_client_made_outside_of_a_loop(server: RealServer) -> None:
+def test_client_made_outside_of_a_loop(server: Server) -> None:
     """So may handles, queries and subscriptions; the loop that runs them is their home."""
     client = Client(server.url)
     name = f"outside-{uuid.uuid4().hex}"

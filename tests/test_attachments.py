@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 
 from reduct_async import Bucket, Client, NotFoundError
 from tests.flavours import Flavour
-from tests.real_server import RealServer
 from tests.recording import Recorder
+from tests.servers import Server
 from tests.stored import contents, keys, write_all
 
 documents = st.recursive(
@@ -86,7 +86,7 @@ async def test_many_attachments(bucket: Bucket) -> None:
 
 
 async def test_attachments_are_written_one_by_one(
-    flavour: Flavour, server: RealServer, bucket: Bucket
+    flavour: Flavour, server: Server, bucket: Bucket
 ) -> None:
     """Replacing removes the older record, and the server loses records of the same request."""
     recorder = Recorder(flavour)
@@ -138,7 +138,7 @@ async def test_unknown_keys_and_an_empty_list_remove_nothing(bucket: Bucket) -> 
 )
 async def test_what_is_not_sent(
     flavour: Flavour,
-    server: RealServer,
+    server: Server,
     attachments: Any,
     error: type[Exception],
     text: str,
@@ -151,7 +151,7 @@ async def test_what_is_not_sent(
 
 
 @pytest.mark.parametrize("name", ["", "..", "a//b", "a/$meta", "$meta"])
-async def test_names_stay_in_their_place(flavour: Flavour, server: RealServer, name: str) -> None:
+async def test_names_stay_in_their_place(flavour: Flavour, server: Server, name: str) -> None:
     recorder = Recorder(flavour)
     bucket = flavour.client(server.url, transport=recorder.transport).bucket("bucket")
     for call in (bucket.read_attachments, bucket.remove_attachments):

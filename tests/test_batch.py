@@ -18,8 +18,8 @@ from reduct_async import (
     ReductError,
 )
 from tests.flavours import Flavour
-from tests.real_server import RealServer
 from tests.recording import Recorder
+from tests.servers import Server
 from tests.stored import (
     BINARY,
     Stored,
@@ -311,7 +311,7 @@ async def test_a_missing_bucket(client: Client, flavour: Flavour) -> None:
 
 
 async def test_a_call_that_fails_tells_how_far_it_came(
-    flavour: Flavour, auth_server: RealServer
+    flavour: Flavour, auth_server: Server
 ) -> None:
     admin = flavour.client(auth_server.url, auth_server.token)
     bucket = await admin.create_bucket(uuid.uuid4().hex)

@@ -126,7 +126,12 @@ def test_labels_to_remove_are_shown_and_not_written() -> None:
         ({"timestamp": MAX_RECORD_US + 1}, ValueError, "timestamp"),
         ({"timestamp": 1}, ValueError, "timestamp 1 is in the batch already"),
         ({"timestamp": 2, "data": 5}, TypeError, "data must be bytes-like or str in a batch"),
-        ({"timestamp": 2, "data": iter([b"x"])}, TypeError, "data must be bytes-like or str"),
+        pytest.param(
+            {"timestamp": 2, "data": iter([b"x"])},
+            TypeError,
+            "data must be bytes-like or str",
+            id="iterator",
+        ),
         ({"timestamp": 2, "labels": {"a b": 1}}, ValueError, "label name"),
         ({"timestamp": 2, "labels": {"a": b""}}, TypeError, "label 'a'"),
         ({"timestamp": 2, "labels": ["a"]}, TypeError, "labels must be a mapping"),

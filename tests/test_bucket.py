@@ -17,8 +17,8 @@ from reduct_async import (
     Status,
 )
 from tests.flavours import Flavour
-from tests.real_server import RealServer
 from tests.recording import Recorder
+from tests.servers import Server
 from tests.stored import gone, keys, payloads, settled, times, write_all
 
 
@@ -219,9 +219,7 @@ async def test_remove_entry(bucket: Bucket) -> None:
     assert await times(bucket.query("a")) == [3]
 
 
-async def test_attachments_are_not_removed_as_an_entry(
-    flavour: Flavour, server: RealServer
-) -> None:
+async def test_attachments_are_not_removed_as_an_entry(flavour: Flavour, server: Server) -> None:
     recorder = Recorder(flavour)
     bucket = flavour.client(server.url, transport=recorder.transport).bucket("bucket")
     with pytest.raises(ValueError, match="remove_attachments"):

@@ -28,8 +28,8 @@ from reduct_async import (
     TransportError,
 )
 from tests.flavours import Flavour
-from tests.real_server import RealServer
 from tests.recording import Recorder
+from tests.servers import NewServer, Server
 from tests.stored import contents
 
 T = TypeVar("T")
@@ -49,7 +49,7 @@ async def eventually(ask: Callable[[], Awaitable[T]]) -> T:
 
 
 @pytest.fixture
-def admin(flavour: Flavour, auth_server: RealServer) -> Client:
+def admin(flavour: Flavour, auth_server: Server) -> Client:
     """A client that may do everything on the server with authentication."""
     return flavour.client(auth_server.url, auth_server.token)
 
@@ -78,15 +78,15 @@ async def test_api_version_comes_with_the_first_answer(client: Client) -> None:
     assert client.api_version == (int(major), int(minor))
 
 
-async def test_alive_and_ready_need_no_token(flavour: Flavour, auth_server: RealServer) -> None:
+async def test_alive_and_ready_need_no_token(flavour: Flavour, auth_server: Server) -> None:
     stranger = flavour.client(auth_server.url)
     assert await stranger.is_alive() is True
     assert await stranger.is_ready() is True
     await stranger.wait_ready(0)
 
 
-async def test_a_server_that_stops_and_comes_back(flavour: Flavour) -> None:
-    with RealServer() as server:
+async def test_a_server_that_stops_and_comes_back(flavour: Flavour, new_server: NewServer) -> None:
+    with new_server() as server:
         client = flavour.client(server.url)
         assert await client.is_ready()
         server.stop()
@@ -110,8 +110,8 @@ async def test_wait_ready_checks_its_timeout(
         await client.wait_ready(timeout)
 
 
-async def test_base_path_and_trailing_slash(flavour: Flavour) -> None:
-    with RealServer(env={"RS_API_BASE_PATH": "/store/"}) as server:
+async def test_base_path_and_trailing_slash(flavour: Flavour, new_server: NewServer) -> None:
+    with new_server(env={"RS_API_BASE_PATH": "/store/"}) as server:
         assert server.url.endswith("/store")
         for url in (server.url, f"{server.url}/"):
             client = flavour.client(url)
@@ -122,7 +122,7 @@ async def test_base_path_and_trailing_slash(flavour: Flavour) -> None:
             await flavour.client(server.url.removesuffix("/store")).info()
 
 
-async def test_close_ends_a_client(flavour: Flavour, server: RealServer) -> None:
+async def test_close_ends_a_client(flavour: Flavour, server: Server) -> None:
     async with flavour.client(server.url) as client:
         bucket = await client.create_bucket(unique("closed"))
     await client.close()
@@ -141,7 +141,7 @@ async def test_a_client_works_without_a_context_manager(client: Client) -> None:
     assert set(names) <= {bucket.name for bucket in await client.list()}
 
 
-async def test_secrets_stay_out_of_reprs(flavour: Flavour, auth_server: RealServer) -> None:
+async def test_secrets_stay_out_of_reprs(flavour: Flavour, auth_server: Server) -> None:
     client = flavour.client(auth_server.url, auth_server.token)
     settings = ReplicationSettings(
         src_bucket="a", dst_bucket="b", dst_host="http://host", dst_token="full-access-token"
@@ -193,7 +193,7 @@ async def test_a_missing_bucket(client: Client) -> None:
     assert (caught.value.status_code, caught.value.method) == (404, "HEAD")
 
 
-async def test_bucket_is_a_handle_without_a_request(flavour: Flavour, server: RealServer) -> None:
+async def test_bucket_is_a_handle_without_a_request(flavour: Flavour, server: Server) -> None:
     recorder = Recorder(flavour)
     client = flavour.client(server.url, transport=recorder.transport)
     bucket = client.bucket("anything")
@@ -206,9 +206,7 @@ async def test_bucket_is_a_handle_without_a_request(flavour: Flavour, server: Re
 @pytest.mark.parametrize(
     "name", ["", ".", "..", "a/b", "a b", "a.b", "ä", "a?b", "a#b", "a%b", "$a", "x" * 256, "a\n"]
 )
-async def test_bad_bucket_names_are_not_sent(
-    flavour: Flavour, server: RealServer, name: str
-) -> None:
+async def test_bad_bucket_names_are_not_sent(flavour: Flavour, server: Server, name: str) -> None:
     recorder = Recorder(flavour)
     client = flavour.client(server.url, transport=recorder.transport)
     with pytest.raises(ValueError, match="bucket name"):
@@ -249,7 +247,7 @@ async def test_list_is_sorted(client: Client) -> None:
 # --- tokens --------------------------------------------------------------------------------
 
 
-async def test_life_of_a_token(admin: Client, flavour: Flavour, auth_server: RealServer) -> None:
+async def test_life_of_a_token(admin: Client, flavour: Flavour, auth_server: Server) -> None:
     name = unique("token")
     before = datetime.now(UTC) - timedelta(seconds=1)
     value = await admin.create_token(name, Permissions(read=["a*"], write=["b"]))
@@ -269,7 +267,7 @@ async def test_life_of_a_token(admin: Client, flavour: Flavour, auth_server: Rea
         await flavour.client(auth_server.url, value).me()
 
 
-async def test_rotation(admin: Client, flavour: Flavour, auth_server: RealServer) -> None:
+async def test_rotation(admin: Client, flavour: Flavour, auth_server: Server) -> None:
     name = unique("rotated")
     value = await admin.create_token(name, Permissions(read=["a"]))
     rotated = await admin.rotate_token(name)
@@ -294,7 +292,7 @@ async def test_token_limits(admin: Client) -> None:
 
 
 async def test_a_token_for_other_addresses(
-    admin: Client, flavour: Flavour, auth_server: RealServer
+    admin: Client, flavour: Flavour, auth_server: Server
 ) -> None:
     value = await admin.create_token(
         unique("elsewhere"), Permissions(full_access=True), ip_allowlist=["192.0.2.1"]
@@ -342,7 +340,7 @@ async def test_token_arguments_are_checked(
     assert name not in [token.name for token in await admin.get_token_list()]
 
 
-async def test_tokens_that_the_server_refuses(admin: Client, auth_server: RealServer) -> None:
+async def test_tokens_that_the_server_refuses(admin: Client, auth_server: Server) -> None:
     name = unique("again")
     await admin.create_token(name, Permissions())
     with pytest.raises(ConflictError, match=name):
@@ -357,9 +355,7 @@ async def test_tokens_that_the_server_refuses(admin: Client, auth_server: RealSe
     assert (await admin.me()).permissions == Permissions(full_access=True)
 
 
-async def test_what_a_token_may_do(
-    admin: Client, flavour: Flavour, auth_server: RealServer
-) -> None:
+async def test_what_a_token_may_do(admin: Client, flavour: Flavour, auth_server: Server) -> None:
     mine, other = unique("mine"), unique("other")
     for name in (mine, other):
         await (await admin.create_bucket(name)).write("entry", b"data", 1)
@@ -380,7 +376,7 @@ async def test_what_a_token_may_do(
 
 @pytest.mark.parametrize("token", [None, "wrong"])
 async def test_without_a_valid_token(
-    flavour: Flavour, auth_server: RealServer, token: str | None
+    flavour: Flavour, auth_server: Server, token: str | None
 ) -> None:
     client = flavour.client(auth_server.url, token)
     bucket = client.bucket("bucket")
@@ -395,7 +391,7 @@ async def test_without_a_valid_token(
         await contents(bucket.query("entry"))
 
 
-async def test_a_refused_large_write_tells_why(flavour: Flavour, auth_server: RealServer) -> None:
+async def test_a_refused_large_write_tells_why(flavour: Flavour, auth_server: Server) -> None:
     """The server answers before it has read the body, and closes."""
     client = flavour.client(auth_server.url, "wrong")
     with pytest.raises(AuthenticationError, match="Invalid token"):
@@ -413,7 +409,7 @@ async def test_a_server_without_authentication(client: Client) -> None:
 # --- replications --------------------------------------------------------------------------
 
 
-async def replicated(client: Client, server: RealServer, **settings: Any) -> ReplicationSettings:
+async def replicated(client: Client, server: Server, **settings: Any) -> ReplicationSettings:
     """Return settings that copy one new bucket to another one of the same server."""
     source, target = unique("source"), unique("target")
     for name in (source, target):
@@ -423,7 +419,7 @@ async def replicated(client: Client, server: RealServer, **settings: Any) -> Rep
     )
 
 
-async def test_life_of_a_replication(client: Client, server: RealServer) -> None:
+async def test_life_of_a_replication(client: Client, server: Server) -> None:
     name = unique("replication")
     settings = await replicated(client, server, entries=["a"], when={"&copy": {"$eq": True}})
     await client.create_replication(name, settings)
@@ -453,7 +449,7 @@ async def test_life_of_a_replication(client: Client, server: RealServer) -> None
         await client.get_replication_detail(name)
 
 
-async def test_replication_modes(client: Client, server: RealServer) -> None:
+async def test_replication_modes(client: Client, server: Server) -> None:
     name = unique("modes")
     settings = await replicated(client, server)
     await client.create_replication(name, settings)
@@ -476,7 +472,7 @@ async def test_replication_modes(client: Client, server: RealServer) -> None:
         await client.delete_replication(name)
 
 
-async def test_replications_that_are_refused(client: Client, server: RealServer) -> None:
+async def test_replications_that_are_refused(client: Client, server: Server) -> None:
     name = unique("refused")
     settings = await replicated(client, server)
     await client.create_replication(name, settings)

@@ -17,8 +17,8 @@ from reduct_async import Bucket, Client, ReductError
 from reduct_core import gates
 from reduct_core.gates import Claim, Gates, Key, Mode, Ticket, bucket_claims, entry_claims
 from tests.flavours import Flavour
-from tests.real_server import RealServer
 from tests.recording import HANG_SECONDS, Recorder, entered, until
+from tests.servers import Server
 
 WEDGE = "Failed to acquire async write lock within timeout (caller: persistence.rs:38)"
 
@@ -29,7 +29,7 @@ def recorder(flavour: Flavour) -> Recorder:
 
 
 @pytest.fixture
-async def client(flavour: Flavour, server: RealServer, recorder: Recorder) -> Client:
+async def client(flavour: Flavour, server: Server, recorder: Recorder) -> Client:
     """A client whose requests are recorded."""
     return flavour.client(server.url, transport=recorder.transport)
 

@@ -18,11 +18,12 @@ from tests.contract_hooks import MISMATCHES, Mismatch
 from tests.contract_run import Plan, Report, Run, phase, run, unused
 from tests.contract_world import NAMES, AnyCase, World, preparation
 from tests.document import OPERATIONS, Operation, document
-from tests.real_server import RealServer
 from tests.test_openapi import schemas_within, with_value, without
+from tools.real_server import RealServer
 
 pytestmark = [
     pytest.mark.contract,
+    pytest.mark.real,
     # All operations in one test take minutes on a busy machine.
     pytest.mark.timeout(900),
 ]

@@ -36,7 +36,7 @@ from tests.contract_world import (
     new_session,
 )
 from tests.document import OPERATIONS
-from tests.real_server import RealServer
+from tools.real_server import RealServer
 
 MIN = -(2**63)
 MAX_TIME = 2**64 - 1
@@ -352,6 +352,7 @@ def test_the_table_speaks_of_operations_that_exist_and_gives_reasons() -> None:
 
 
 @pytest.mark.contract
+@pytest.mark.real
 @each_sample
 def test_only_what_is_stopped_ends_a_real_server(sample: Sample) -> None:
     with RealServer() as server:

@@ -18,7 +18,7 @@ import reduct_async
 import reduct_sync
 from examples import demo
 from reduct_core.headers import RecordHead
-from tests.real_server import RealServer
+from tests.servers import Server
 
 ROOT = Path(__file__).parent.parent
 
@@ -78,7 +78,7 @@ def rows(output: str) -> dict[tuple[str, str], int]:
     return {(what, flavour): int(records) for what, flavour, records in found}
 
 
-def test_what_the_demo_records_is_on_the_server(server: RealServer, folder: Path) -> None:
+def test_what_the_demo_records_is_on_the_server(server: Server, folder: Path) -> None:
     result = run("--url", server.url, "--seconds", "0.5", "--folder", folder, "--keep")
     assert (result.returncode, result.stderr) == (0, "")
     (name,) = re.findall(r"bucket (\S+)", result.stdout)
@@ -107,7 +107,7 @@ def test_what_the_demo_records_is_on_the_server(server: RealServer, folder: Path
         assert counted["query, sensor=cpu", flavour] == len(readings) // len(demo.counters())
 
 
-def test_the_bucket_is_removed(auth_server: RealServer, folder: Path) -> None:
+def test_the_bucket_is_removed(auth_server: Server, folder: Path) -> None:
     access = ["--token", str(auth_server.token)]
     result = run(
         *access, "--seconds", "0.1", "--folder", folder / "sub", REDUCT_URL=auth_server.url
@@ -126,9 +126,7 @@ def test_the_bucket_is_removed(auth_server: RealServer, folder: Path) -> None:
         (["--folder", "no-such-folder"], "no-such-folder is not a folder"),
     ],
 )
-def test_trouble_is_one_clear_line(
-    auth_server: RealServer, arguments: list[str], message: str
-) -> None:
+def test_trouble_is_one_clear_line(auth_server: Server, arguments: list[str], message: str) -> None:
     result = run(*arguments, REDUCT_URL=auth_server.url)
     assert result.returncode in {1, 2}
     assert message in result.stderr
@@ -252,7 +250,7 @@ def spoil_next(original: Callable[..., Any]) -> Callable[..., Any]:
     ],
 )
 def test_the_demo_fails_if_something_is_wrong(
-    server: RealServer,
+    server: Server,
     folder: Path,
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],

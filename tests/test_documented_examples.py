@@ -12,7 +12,7 @@ import pytest
 
 import reduct_async
 import reduct_sync
-from tests.real_server import RealServer
+from tests.servers import Server
 
 CHUNKS = [b"1234567890" * 100, b"abcdefghij" * 100, b"the end"]
 
@@ -33,7 +33,7 @@ def blocking_data_generator() -> Iterator[bytes]:
 
 
 @pytest.mark.anyio
-async def test_async_quick_start(server: RealServer) -> None:
+async def test_async_quick_start(server: Server) -> None:
     name = f"quick-{uuid.uuid4().hex}"
     async with reduct_async.Client(server.url) as client:
         bucket = await client.create_bucket(
@@ -56,7 +56,7 @@ async def test_async_quick_start(server: RealServer) -> None:
 
 
 @pytest.mark.anyio
-async def test_async_write_and_read(server: RealServer) -> None:
+async def test_async_write_and_read(server: Server) -> None:
     async with reduct_async.Client(server.url) as client:
         bucket = await client.create_bucket(f"write-{uuid.uuid4().hex}")
         await bucket.write("entry-1", b"some data", timestamp="2024-01-01T00:00:00Z")
@@ -84,7 +84,7 @@ async def test_async_write_and_read(server: RealServer) -> None:
 
 
 @pytest.mark.anyio
-async def test_async_subscribe(server: RealServer) -> None:
+async def test_async_subscribe(server: Server) -> None:
     async with reduct_async.Client(server.url) as client:
         bucket = await client.create_bucket(f"subscribe-{uuid.uuid4().hex}")
 
@@ -111,7 +111,7 @@ async def test_async_subscribe(server: RealServer) -> None:
 
 
 @pytest.mark.anyio
-async def test_async_batches_and_labels(server: RealServer) -> None:
+async def test_async_batches_and_labels(server: Server) -> None:
     async with reduct_async.Client(server.url) as client:
         bucket = await client.create_bucket(f"batch-{uuid.uuid4().hex}")
         batch = reduct_async.Batch()
@@ -137,7 +137,7 @@ async def test_async_batches_and_labels(server: RealServer) -> None:
 # --- reduct_sync ---------------------------------------------------------------------------
 
 
-def test_sync_quick_start(server: RealServer) -> None:
+def test_sync_quick_start(server: Server) -> None:
     name = f"quick-{uuid.uuid4().hex}"
     with reduct_sync.Client(server.url) as client:
         bucket = client.create_bucket(
@@ -159,7 +159,7 @@ def test_sync_quick_start(server: RealServer) -> None:
         bucket.remove()
 
 
-def test_sync_write_and_read(server: RealServer) -> None:
+def test_sync_write_and_read(server: Server) -> None:
     with reduct_sync.Client(server.url) as client:
         bucket = client.create_bucket(f"write-{uuid.uuid4().hex}")
         bucket.write("entry-1", b"some data", timestamp="2024-01-01T00:00:00Z")
@@ -189,7 +189,7 @@ def test_sync_write_and_read(server: RealServer) -> None:
         bucket.remove()
 
 
-def test_sync_subscribe(server: RealServer) -> None:
+def test_sync_subscribe(server: Server) -> None:
     with reduct_sync.Client(server.url) as client:
         bucket = client.create_bucket(f"subscribe-{uuid.uuid4().hex}")
         for n in range(5):
@@ -208,7 +208,7 @@ def test_sync_subscribe(server: RealServer) -> None:
         bucket.remove()
 
 
-def test_sync_batches_and_labels(server: RealServer) -> None:
+def test_sync_batches_and_labels(server: Server) -> None:
     with reduct_sync.Client(server.url) as client:
         bucket = client.create_bucket(f"batch-{uuid.uuid4().hex}")
         batch = reduct_sync.Batch()

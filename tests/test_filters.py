@@ -16,8 +16,8 @@ from hypothesis import strategies as st
 from reduct_async import Bucket
 from reduct_core import query as core
 from tests.flavours import Flavour
-from tests.real_server import RealServer
 from tests.recording import Recorder
+from tests.servers import Server
 from tests.stored import keys, times, write_all
 
 LOOKALIKES = ["10", "010", "1e1", "10.0", "true", "1", "5s", "5000ms", "m1", "&x", "@x", "$eq"]
@@ -193,9 +193,7 @@ async def test_filters_work_on_metadata_alone(bucket: Bucket) -> None:
     assert await times(bucket.query("entry", head=True, include={"a": "10"})) == []
 
 
-async def test_a_limit_ends_the_reading(
-    flavour: Flavour, server: RealServer, bucket: Bucket
-) -> None:
+async def test_a_limit_ends_the_reading(flavour: Flavour, server: Server, bucket: Bucket) -> None:
     batch = flavour.package.Batch()
     for n in range(50):
         batch.add(n)
@@ -208,7 +206,7 @@ async def test_a_limit_ends_the_reading(
 
 
 async def test_there_is_a_condition_ahead(
-    flavour: Flavour, server: RealServer, bucket: Bucket, ahead: bool
+    flavour: Flavour, server: Server, bucket: Bucket, ahead: bool
 ) -> None:
     """A control of the fixture `ahead`."""
     await write_all(bucket, "entry", *range(9), labels={"kind": "noise"})
@@ -248,7 +246,7 @@ async def test_there_is_a_condition_ahead(
     ],
 )
 async def test_filters_are_checked_before_anything_is_sent(
-    flavour: Flavour, server: RealServer, arguments: dict[str, Any], error: type[Exception]
+    flavour: Flavour, server: Server, arguments: dict[str, Any], error: type[Exception]
 ) -> None:
     recorder = Recorder(flavour)
     bucket = flavour.client(server.url, transport=recorder.transport).bucket("bucket")

@@ -8,7 +8,7 @@ import pytest
 
 from reduct_async import Bucket, Client
 from tests.flavours import Flavour
-from tests.real_server import RealServer
+from tests.servers import Server
 
 
 async def test_plain_methods_stay_plain(client: Client, flavour: Flavour) -> None:
@@ -60,7 +60,7 @@ async def test_calls_overlap(bucket: Bucket) -> None:
         )
 
 
-async def test_clients_are_closed_after_the_test(flavour: Flavour, server: RealServer) -> None:
+async def test_clients_are_closed_after_the_test(flavour: Flavour, server: Server) -> None:
     client = flavour.client(server.url)
     await client.info()
     await flavour.close()

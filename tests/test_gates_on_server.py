@@ -12,7 +12,7 @@ import pytest
 from reduct_async import Bucket, Client, ReductError
 from reduct_core import gates
 from tests.flavours import Flavour
-from tests.real_server import RealServer
+from tests.servers import NewServer, Server
 
 WRITERS = 4
 BATCHES = 60
@@ -24,8 +24,8 @@ TIMEOUT = 2.5
 
 
 @pytest.fixture
-def fragile_server() -> Iterator[RealServer]:
-    with RealServer(env={"RS_RWLOCK_TIMEOUT": "3"}) as server:
+def fragile_server(new_server: NewServer) -> Iterator[Server]:
+    with new_server(env={"RS_RWLOCK_TIMEOUT": "3"}) as server:
         yield server
 
 
@@ -59,9 +59,10 @@ async def burst(bucket: Bucket, flavour: Flavour, entry: str) -> list[str]:
     return failures
 
 
+@pytest.mark.real
 @pytest.mark.anyio
 async def test_writers_without_gates_make_the_server_fail(
-    fragile_server: RealServer, monkeypatch: pytest.MonkeyPatch
+    fragile_server: Server, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The negative control; one or two bursts are usually enough."""
     monkeypatch.setattr(gates, "_CONFLICTS", frozenset())
@@ -73,7 +74,7 @@ async def test_writers_without_gates_make_the_server_fail(
     assert failures
 
 
-async def test_writers_with_gates_do_not(flavour: Flavour, fragile_server: RealServer) -> None:
+async def test_writers_with_gates_do_not(flavour: Flavour, fragile_server: Server) -> None:
     client = flavour.client(fragile_server.url, timeout=TIMEOUT)
     bucket = await client.create_bucket("bucket")
     assert await burst(bucket, flavour, "entry") == []

@@ -7,6 +7,7 @@ import pkgutil
 import re
 import shutil
 import subprocess
+import sys
 import tomllib
 from collections.abc import Callable
 from importlib.metadata import version
@@ -336,3 +337,22 @@ def test_errors_can_be_pickled() -> None:
     )
     # The content, which may hold a token, stays out of the text.
     assert (body.content, str(body)) == (b"<html>", "6 bytes that are not the documented JSON")
+
+
+def test_modules_are_imported_when_they_are_used() -> None:
+    """A program that only writes and reads does not wait for the models."""
+    code = (
+        "import sys, reduct_sync\n"
+        "assert 'reduct_api.models.server_info' not in sys.modules\n"
+        "assert 'reduct_api.api.buckets.get_bucket' not in sys.modules\n"
+        "assert reduct_sync.ServerInfo.__name__ == 'ServerInfo'\n"
+        "assert 'reduct_api.models.server_info' in sys.modules\n"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)
+
+
+@pytest.mark.parametrize("module", [reduct_api.api, reduct_api.api.buckets, reduct_api.models])
+def test_unknown_names_are_attribute_errors(module: ModuleType) -> None:
+    assert all(getattr(module, name) is not None for name in module.__all__)
+    with pytest.raises(AttributeError, match="no attribute 'made_up'"):
+        module.made_up  # noqa: B018

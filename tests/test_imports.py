@@ -10,6 +10,8 @@ ROOT = Path(__file__).parent.parent
 
 FOLDERS = {name: ROOT / name for name in LAYERS} | {"reduct_api": ROOT / "generated/reduct_api"}
 
+CLIENT_PACKAGES = ["reduct_api", "reduct_core", "reduct_async", "reduct_sync"]
+
 
 @pytest.mark.parametrize("package", LAYERS)
 def test_imports_point_one_way(package: str) -> None:
@@ -28,8 +30,8 @@ def test_shared_packages_perform_no_io(package: str) -> None:
 def test_only_io_modules_use_transports() -> None:
     callers = {
         path
-        for folder in FOLDERS.values()
-        for path, _, source in modules_of(folder)
+        for package in CLIENT_PACKAGES
+        for path, _, source in modules_of(FOLDERS[package])
         if transport_calls(source)
     }
     assert callers == {"reduct_async/_io.py", "reduct_sync/_io.py"}
@@ -45,6 +47,12 @@ def test_only_io_modules_use_transports() -> None:
         ("reduct_sync", "from reduct_async import Client"),
         ("reduct_async", "from reduct_sync._io import Io"),
         ("reduct_async", "from tests import flavours"),
+        ("reduct_async", "import reduct_local"),
+        ("reduct_local", "from reduct_core import names"),
+        ("reduct_local.api", "from reduct_api.models import BucketInfo"),
+        ("reduct_local", "import reduct_sync"),
+        ("reduct_pytest", "from reduct_core import times"),
+        ("reduct_sync", "import reduct_pytest"),
         ("reduct_core", "def f():\n    import reduct_sync"),
         ("reduct_core", "if TYPE_CHECKING:\n    from reduct_sync import Client"),
     ],
@@ -62,6 +70,8 @@ def test_wrong_arrows_are_seen(package: str, line: str) -> None:
         ("reduct_core", "from . import times"),
         ("reduct_sync", "from reduct_core import times\nfrom reduct_api import models"),
         ("reduct_async", "from reduct_async._io import Io"),
+        ("reduct_local.api", "from reduct_local.errors import ApiError"),
+        ("reduct_pytest", "import reduct_async, reduct_local, reduct_sync"),
     ],
 )
 def test_right_arrows_pass(package: str, line: str) -> None:

@@ -114,7 +114,7 @@ class Kind(Enum):
         np.timedelta64(5, "ns"),
         Kind.ONE,
         {"a": 1},
-        object(),
+        pytest.param(object(), id="object"),
     ],
     ids=repr,
 )

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from reduct_core.patterns import matches
-from tests.real_server import RealServer
+from tests.servers import Server
 
 NAMES = [
     "a",
@@ -46,7 +46,7 @@ EXCLUSIONS = PATTERNS.map("!".__add__)
 class Entries:
     """A bucket in which every entry has one record, whose payload is the entry's name."""
 
-    def __init__(self, server: RealServer) -> None:
+    def __init__(self, server: Server) -> None:
         self._http = httpx.Client(base_url=f"{server.url}/api/v1", timeout=60)
         self._bucket = f"patterns-{uuid.uuid4().hex}"
         self._http.post(f"/b/{self._bucket}").raise_for_status()
@@ -79,7 +79,7 @@ class Entries:
 
 
 @pytest.fixture(scope="module")
-def entries(server: RealServer) -> Iterator[Entries]:
+def entries(server: Server) -> Iterator[Entries]:
     entries = Entries(server)
     yield entries
     entries.close()

@@ -20,8 +20,8 @@ from hypothesis import strategies as st
 from reduct_async import Bucket, NotFoundError
 from reduct_core import transport
 from tests.flavours import Flavour
-from tests.real_server import RealServer
 from tests.recording import Recorder
+from tests.servers import Server
 from tests.stored import (
     BINARY,
     Stored,
@@ -211,7 +211,7 @@ async def test_b05_names_cannot_climb(
 
 
 async def test_b05_names_of_other_things_cannot_climb(
-    flavour: Flavour, server: RealServer, recorder: Recorder
+    flavour: Flavour, server: Server, recorder: Recorder
 ) -> None:
     client = flavour.client(server.url, transport=recorder.transport)
     for name in ("../b/bucket", "..", ".", "", "a/b", "a/"):
@@ -409,7 +409,7 @@ async def test_b11_no_label_is_smuggled_in(bucket: Bucket, flavour: Flavour) -> 
             assert found.labels == record.labels
 
 
-async def test_b11_what_others_stored_is_readable(bucket: Bucket, server: RealServer) -> None:
+async def test_b11_what_others_stored_is_readable(bucket: Bucket, server: Server) -> None:
     """One odd record, stored past this client, does not hide its neighbours."""
     await bucket.write("a", b"before", 1, labels={"x": "1"})
     odd = {

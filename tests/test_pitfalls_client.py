@@ -22,8 +22,8 @@ import reduct_sync
 from reduct_async import Bucket, TransportError
 from tests.flavours import Flavour
 from tests.front import front
-from tests.real_server import RealServer
 from tests.recording import Recorder
+from tests.servers import Server
 from tests.stored import payloads
 
 PACKAGES = [pytest.param(reduct_async, id="async"), pytest.param(reduct_sync, id="sync")]
@@ -60,7 +60,7 @@ def authority(tmp_path_factory: pytest.TempPathFactory) -> Authority:
 
 
 async def test_b40_certificates_are_verified(
-    flavour: Flavour, bucket: Bucket, server: RealServer, authority: Authority
+    flavour: Flavour, bucket: Bucket, server: Server, authority: Authority
 ) -> None:
     async with front(server.port, authority.context) as port:
         url = f"https://127.0.0.1:{port}"
@@ -74,7 +74,7 @@ async def test_b40_certificates_are_verified(
 
 
 async def test_b40_client_certificates(
-    flavour: Flavour, server: RealServer, authority: Authority
+    flavour: Flavour, server: Server, authority: Authority
 ) -> None:
     authority.context.verify_mode = ssl.CERT_REQUIRED
     try:
@@ -101,7 +101,7 @@ def test_b40_certificate_files_are_read_at_once(flavour: Flavour, tmp_path: Path
 
 @pytest.mark.parametrize("variable", ["http_proxy", "HTTP_PROXY", "all_proxy"])
 async def test_b40_proxies_of_the_environment(
-    flavour: Flavour, server: RealServer, monkeypatch: pytest.MonkeyPatch, variable: str
+    flavour: Flavour, server: Server, monkeypatch: pytest.MonkeyPatch, variable: str
 ) -> None:
     for name in ("http_proxy", "HTTP_PROXY", "all_proxy", "ALL_PROXY", "no_proxy", "NO_PROXY"):
         monkeypatch.delenv(name, raising=False)
@@ -117,7 +117,7 @@ async def test_b40_proxies_of_the_environment(
         await client.close()
 
 
-async def test_b40_proxies_as_a_transport(flavour: Flavour, server: RealServer) -> None:
+async def test_b40_proxies_as_a_transport(flavour: Flavour, server: Server) -> None:
     seen: list[bytes] = []
     async with front(server.port, seen=seen) as port:
         kind = httpx.HTTPTransport if flavour.name == "sync" else httpx.AsyncHTTPTransport
@@ -128,7 +128,7 @@ async def test_b40_proxies_as_a_transport(flavour: Flavour, server: RealServer) 
         await client.close()
 
 
-async def test_b40_headers_of_the_client(flavour: Flavour, server: RealServer) -> None:
+async def test_b40_headers_of_the_client(flavour: Flavour, server: Server) -> None:
     recorder = Recorder(flavour)
     client = flavour.client(
         server.url,
@@ -189,7 +189,7 @@ def test_b40_a_transport_of_the_other_flavour_is_refused(flavour: Flavour) -> No
 
 
 async def test_b40_logs_tell_what_happens_and_no_secrets(
-    flavour: Flavour, auth_server: RealServer, caplog: pytest.LogCaptureFixture
+    flavour: Flavour, auth_server: Server, caplog: pytest.LogCaptureFixture
 ) -> None:
     assert auth_server.token is not None
     with caplog.at_level(logging.DEBUG, "reduct"):

@@ -21,8 +21,8 @@ from hypothesis import strategies as st
 
 from reduct_async import Bucket, NotFoundError, PermissionDeniedError, Permissions, Record
 from tests.flavours import Flavour
-from tests.real_server import RealServer
 from tests.recording import Recorder
+from tests.servers import Server
 from tests.stored import contents, gone, keys, labels_of, payloads, times, write_all
 
 # --- B18 to B21: reading, limits of answers and requests -----------------------------------
@@ -77,7 +77,7 @@ async def test_b19_more_records_than_other_clients_take(bucket: Bucket, flavour:
 
 
 async def test_b19_a_larger_head_is_a_clear_error(
-    bucket: Bucket, flavour: Flavour, server: RealServer
+    bucket: Bucket, flavour: Flavour, server: Server
 ) -> None:
     """A condition that is no object has no place for the limits."""
     client = flavour.client(server.url, transport=flavour.stock_transport())
@@ -92,7 +92,7 @@ async def test_b19_a_larger_head_is_a_clear_error(
 
 @pytest.mark.parametrize("count", [98, 250])
 async def test_b20_large_batches_are_split(
-    flavour: Flavour, server: RealServer, bucket: Bucket, count: int
+    flavour: Flavour, server: Server, bucket: Bucket, count: int
 ) -> None:
     """With as many headers of the user as are allowed."""
     extra = {f"x-extra-{n}": "1" for n in range(8)}
@@ -113,7 +113,7 @@ async def test_b20_large_batches_are_split(
     assert await times(bucket.query("*")) == []
 
 
-async def test_b21_a_token_that_may_only_write(flavour: Flavour, auth_server: RealServer) -> None:
+async def test_b21_a_token_that_may_only_write(flavour: Flavour, auth_server: Server) -> None:
     admin = flavour.client(auth_server.url, auth_server.token)
     bucket = await admin.create_bucket(f"b21-{uuid.uuid4().hex}")
     value = await admin.create_token(f"b21-{uuid.uuid4().hex}", Permissions(write=[bucket.name]))
@@ -134,7 +134,7 @@ async def test_b21_a_token_that_may_only_write(flavour: Flavour, auth_server: Re
 # --- B30 to B34: tokens, links, empty and odd batches --------------------------------------
 
 
-async def test_b30_tokens_expire(flavour: Flavour, auth_server: RealServer) -> None:
+async def test_b30_tokens_expire(flavour: Flavour, auth_server: Server) -> None:
     admin = flavour.client(auth_server.url, auth_server.token)
     name = f"b30-{uuid.uuid4().hex}"
     soon = datetime.now() + timedelta(hours=1)
@@ -148,7 +148,7 @@ async def test_b30_tokens_expire(flavour: Flavour, auth_server: RealServer) -> N
 
 
 async def test_b31_links_of_a_client_that_has_not_asked_yet(
-    flavour: Flavour, server: RealServer, bucket: Bucket
+    flavour: Flavour, server: Server, bucket: Bucket
 ) -> None:
     await write_all(bucket, "a/b", 5)
     fresh = flavour.client(server.url).bucket(bucket.name)
@@ -224,7 +224,7 @@ class AsyncWithoutVersion(httpx.AsyncHTTPTransport):
 
 
 async def test_b34_the_version_of_the_api_may_be_unknown(
-    flavour: Flavour, server: RealServer, bucket: Bucket
+    flavour: Flavour, server: Server, bucket: Bucket
 ) -> None:
     stripped = WithoutVersion() if flavour.name == "sync" else AsyncWithoutVersion()
     client = flavour.client(server.url, transport=stripped)

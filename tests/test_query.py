@@ -13,15 +13,15 @@ from hypothesis import strategies as st
 
 from reduct_async import ApiError, Bucket, Client, NotFoundError, Record, ReductError
 from tests.flavours import Flavour
-from tests.real_server import RealServer
 from tests.recording import Recorder
+from tests.servers import Server
 from tests.stored import contents, keys, payloads, times, write_all
 
 MAX = 2**64 - 1
 
 
 @pytest.fixture
-def unasked(flavour: Flavour, server: RealServer, recorder: Recorder) -> Bucket:
+def unasked(flavour: Flavour, server: Server, recorder: Recorder) -> Bucket:
     """A bucket that does not exist, for what is refused before anything is sent."""
     return flavour.client(server.url, transport=recorder.transport).bucket("no-such")
 

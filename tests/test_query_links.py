@@ -12,8 +12,8 @@ import pytest
 
 from reduct_async import ApiError, Bucket, NotFoundError, PermissionDeniedError, Permissions
 from tests.flavours import Flavour
-from tests.real_server import RealServer
 from tests.recording import Recorder
+from tests.servers import NewServer, Server
 from tests.stored import write_all
 
 
@@ -30,7 +30,7 @@ async def filled(bucket: Bucket) -> Bucket:
     return bucket
 
 
-async def test_the_first_record(filled: Bucket, server: RealServer) -> None:
+async def test_the_first_record(filled: Bucket, server: Server) -> None:
     link = await filled.create_query_link("entry")
     assert link.startswith(f"{server.url}/api/v1/links/entry_1.bin?")
     answer = await download(link)
@@ -115,9 +115,9 @@ async def test_base_url(filled: Bucket) -> None:
             await filled.create_query_link("entry", base_url=wrong)
 
 
-async def test_a_server_that_listens_everywhere(flavour: Flavour) -> None:
+async def test_a_server_that_listens_everywhere(flavour: Flavour, new_server: NewServer) -> None:
     """It would name the address 0.0.0.0, where nobody finds it."""
-    with RealServer(env={"RS_PUBLIC_URL": "http://0.0.0.0:8383"}) as server:
+    with new_server(env={"RS_PUBLIC_URL": "http://0.0.0.0:8383"}) as server:
         client = flavour.client(server.url)
         bucket = await client.create_bucket("bucket")
         await bucket.write("entry", b"data", 1)
@@ -127,7 +127,7 @@ async def test_a_server_that_listens_everywhere(flavour: Flavour) -> None:
 
 
 async def test_the_rights_of_a_link_are_those_of_its_maker(
-    flavour: Flavour, auth_server: RealServer
+    flavour: Flavour, auth_server: Server
 ) -> None:
     admin = flavour.client(auth_server.url, auth_server.token)
     bucket = await admin.create_bucket(f"link-{uuid.uuid4().hex}")
@@ -149,7 +149,7 @@ async def test_the_rights_of_a_link_are_those_of_its_maker(
 
 
 async def test_the_whole_query_is_in_the_link(
-    flavour: Flavour, server: RealServer, filled: Bucket
+    flavour: Flavour, server: Server, filled: Bucket
 ) -> None:
     recorder = Recorder(flavour)
     bucket = flavour.client(server.url, transport=recorder.transport).bucket(filled.name)
@@ -199,7 +199,7 @@ async def test_extensions_are_the_servers_matter(filled: Bucket) -> None:
     ],
 )
 async def test_choices_that_are_none(
-    flavour: Flavour, server: RealServer, entries: str | list[str], arguments: dict[str, Any]
+    flavour: Flavour, server: Server, entries: str | list[str], arguments: dict[str, Any]
 ) -> None:
     recorder = Recorder(flavour)
     bucket = flavour.client(server.url, transport=recorder.transport).bucket("bucket")

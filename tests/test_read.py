@@ -16,8 +16,8 @@ from hypothesis import strategies as st
 
 from reduct_async import ApiError, Bucket, Client, NotFoundError, Record, ReductError
 from tests.flavours import Flavour
-from tests.real_server import RealServer
 from tests.recording import Recorder
+from tests.servers import Server
 from tests.stored import BINARY, content, timestamps, write_all
 
 LARGE = 9 * 1024 * 1024 + 5
@@ -116,7 +116,7 @@ async def test_odd_names_are_asked_for_as_they_are(bucket: Bucket, name: str) ->
 
 
 @pytest.mark.parametrize("name", ["", "/", "entry/", "/entry", "a//b", ".", "..", "../x", "a\x00"])
-async def test_names_that_are_not_sent(flavour: Flavour, server: RealServer, name: str) -> None:
+async def test_names_that_are_not_sent(flavour: Flavour, server: Server, name: str) -> None:
     recorder = Recorder(flavour)
     bucket = flavour.client(server.url, transport=recorder.transport).bucket("bucket")
     with pytest.raises(ValueError, match="entry name"):
@@ -189,7 +189,7 @@ async def test_beyond_the_year_9999(bucket: Bucket) -> None:
             record.get_datetime()
 
 
-async def test_head_gives_metadata_alone(flavour: Flavour, server: RealServer) -> None:
+async def test_head_gives_metadata_alone(flavour: Flavour, server: Server) -> None:
     recorder = Recorder(flavour)
     client = flavour.client(server.url, transport=recorder.transport)
     bucket = await client.create_bucket(f"head-{uuid.uuid4().hex}")

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.real_server import RealServer
+from tests.servers import Server
 
 ROOT = Path(__file__).parent.parent
 
@@ -42,7 +42,7 @@ def pieces(text: str) -> list[str]:
     return [block for block in blocks(text, "python") if "Client(" not in block]
 
 
-def run(server: RealServer, script: str, folder: Path) -> subprocess.CompletedProcess[str]:
+def run(server: Server, script: str, folder: Path) -> subprocess.CompletedProcess[str]:
     """Run a script as a user would, in the checkout, with warnings as errors."""
     path = folder / "script.py"
     path.write_text(script)
@@ -58,7 +58,7 @@ def run(server: RealServer, script: str, folder: Path) -> subprocess.CompletedPr
 
 
 @pytest.mark.parametrize("number", [0, 1], ids=["blocking", "async"])
-def test_first_scripts(server: RealServer, tmp_path: Path, number: int) -> None:
+def test_first_scripts(server: Server, tmp_path: Path, number: int) -> None:
     script = scripts((ROOT / "README.md").read_text())[number]
     result = run(server, script, tmp_path)
     assert (result.returncode, result.stderr) == (0, "")
@@ -66,7 +66,7 @@ def test_first_scripts(server: RealServer, tmp_path: Path, number: int) -> None:
 
 
 @pytest.mark.parametrize("name", ["README.md", "docs/migration.md"])
-def test_pieces(server: RealServer, tmp_path: Path, name: str) -> None:
+def test_pieces(server: Server, tmp_path: Path, name: str) -> None:
     script = "\n".join([OPENING, *pieces((ROOT / name).read_text()), "client.close()"])
     result = run(server, script, tmp_path)
     assert (result.returncode, result.stderr) == (0, ""), result.stdout
@@ -89,7 +89,7 @@ def test_first_scripts_are_the_examples() -> None:
     ],
 )
 def test_a_piece_that_does_not_run_is_noticed(
-    server: RealServer, tmp_path: Path, script: str, complaint: str | None
+    server: Server, tmp_path: Path, script: str, complaint: str | None
 ) -> None:
     result = run(server, f"{OPENING}{script}\nclient.close()", tmp_path)
     assert (result.returncode == 0) == (complaint is None)

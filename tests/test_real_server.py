@@ -10,11 +10,13 @@ from pathlib import Path
 
 import pytest
 
-from tests.real_server import PortTakenError, RealServer, server_binary
+from tools.real_server import PortTakenError, RealServer, server_binary
+
+pytestmark = pytest.mark.real
 
 VICTIM = """
 import sys
-from tests.real_server import RealServer
+from tools.real_server import RealServer
 server = RealServer().__enter__()
 print(server._process.pid, flush=True)
 sys.stdin.read()

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 import reduct_sync
 from reduct_core.sieve import NO_FILTERS, Filters, Sieve, make_filters, superset
-from tests.real_server import RealServer
+from tests.servers import Server
 
 NAMES = ["a", "b", "Upper", "true", "s", "inf", "m1", "x-y", "_", "10", "$op", "&a"]
 
@@ -251,7 +251,7 @@ STORED = [
 
 
 @pytest.fixture(scope="module")
-def bucket(server: RealServer) -> Iterator[reduct_sync.Bucket]:
+def bucket(server: Server) -> Iterator[reduct_sync.Bucket]:
     with reduct_sync.Client(server.url) as client:
         bucket = client.create_bucket(f"sieve-{uuid.uuid4().hex}")
         batch = reduct_sync.Batch()

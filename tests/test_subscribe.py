@@ -16,8 +16,8 @@ from hypothesis import strategies as st
 from reduct_async import Bucket, Record
 from reduct_async.subscription import Subscription
 from tests.flavours import Flavour, FlavourName
-from tests.real_server import RealServer
 from tests.recording import HANG_SECONDS, Hook, Recorder, until
+from tests.servers import NewServer, Server
 
 LARGE = 9 * 1024 * 1024
 """Bytes of a record that is streamed."""
@@ -58,7 +58,7 @@ def times(records: list[Record]) -> list[int]:
 
 
 def recorded(
-    bucket: Bucket, flavour: Flavour, server: RealServer, hook: Hook | None = None
+    bucket: Bucket, flavour: Flavour, server: Server, hook: Hook | None = None
 ) -> tuple[Bucket, Recorder]:
     """Return the bucket by another client, and what that sends."""
     recorder = Recorder(flavour, hook)
@@ -67,8 +67,8 @@ def recorded(
 
 
 @pytest.fixture
-def own_server() -> Iterator[RealServer]:
-    with RealServer() as server:
+def own_server(new_server: NewServer) -> Iterator[Server]:
+    with new_server() as server:
         yield server
 
 
@@ -76,7 +76,7 @@ def own_server() -> Iterator[RealServer]:
 
 
 async def in_both(
-    server: RealServer, scenario: Callable[[Bucket, Flavour, RealServer], Awaitable[None]]
+    server: Server, scenario: Callable[[Bucket, Flavour, Server], Awaitable[None]]
 ) -> None:
     """Run a long scenario in both flavours, side by side."""
 
@@ -91,10 +91,10 @@ async def in_both(
 
 
 @pytest.mark.anyio
-async def test_b14_survives_idle_time(server: RealServer) -> None:
+async def test_b14_survives_idle_time(server: Server) -> None:
     """reduct-py's subscription dies after 6 idle seconds; each poll here is one small request."""
 
-    async def scenario(bucket: Bucket, flavour: Flavour, server: RealServer) -> None:
+    async def scenario(bucket: Bucket, flavour: Flavour, server: Server) -> None:
         watched, recorder = recorded(bucket, flavour, server)
         await bucket.write("entry", b"first", timestamp=1)
         async with reading(watched.subscribe("entry")) as found:
@@ -112,10 +112,10 @@ async def test_b14_survives_idle_time(server: RealServer) -> None:
 
 
 @pytest.mark.anyio
-async def test_b15_slow_consumer(server: RealServer) -> None:
+async def test_b15_slow_consumer(server: Server) -> None:
     """The pauses end after 6 s, within an answer and between answers."""
 
-    async def scenario(bucket: Bucket, _flavour: Flavour, _server: RealServer) -> None:
+    async def scenario(bucket: Bucket, _flavour: Flavour, _server: Server) -> None:
         size = 3_000_000
         for timestamp in range(5):
             await bucket.write("entry", bytes([timestamp]) * size, timestamp=timestamp)
@@ -138,7 +138,7 @@ async def test_b16_any_poll_interval(bucket: Bucket, interval: float) -> None:
         assert times(await take(subscription, 1)) == [2]
 
 
-async def test_b17_restart_while_idle(flavour: Flavour, own_server: RealServer) -> None:
+async def test_b17_restart_while_idle(flavour: Flavour, own_server: Server) -> None:
     bucket = await flavour.client(own_server.url).create_bucket("bucket")
     await bucket.write("entry", b"", timestamp=1)
     async with reading(bucket.subscribe("entry", poll_interval=0.1)) as found:
@@ -151,7 +151,7 @@ async def test_b17_restart_while_idle(flavour: Flavour, own_server: RealServer) 
         assert times(found) == [1, 2]
 
 
-async def test_b17_restart_between_answers(flavour: Flavour, own_server: RealServer) -> None:
+async def test_b17_restart_between_answers(flavour: Flavour, own_server: Server) -> None:
     """The server forgets its queries; what was read so far is not read again."""
     bucket = await flavour.client(own_server.url).create_bucket("bucket")
     for timestamp in range(6):
@@ -328,7 +328,7 @@ async def test_records_of_batches_being_written(bucket: Bucket, flavour: Flavour
 
 @asynccontextmanager
 async def uploading(
-    bucket: Bucket, server: RealServer, timestamp: int
+    bucket: Bucket, server: Server, timestamp: int
 ) -> AsyncIterator[Callable[[], Awaitable[None]]]:
     """Begin to write a record past the client, until it is listed; yield what completes it."""
     last_piece, stored = anyio.Event(), anyio.Event()
@@ -359,7 +359,7 @@ async def uploading(
 
 @pytest.mark.parametrize("overlap", [0.0, 1.0])
 async def test_newest_record_is_still_uploaded(
-    bucket: Bucket, server: RealServer, overlap: float
+    bucket: Bucket, server: Server, overlap: float
 ) -> None:
     """It comes when it is whole, and holds up neither older records nor other entries."""
     await bucket.write("entry", b"", timestamp=1)
@@ -379,7 +379,7 @@ async def test_newest_record_is_still_uploaded(
 @pytest.mark.parametrize("overlap", [0.0, 1.0])
 @pytest.mark.parametrize("begun", ["before", "after"])
 async def test_older_upload_ends_after_a_newer_record(
-    bucket: Bucket, server: RealServer, begun: str, overlap: float
+    bucket: Bucket, server: Server, begun: str, overlap: float
 ) -> None:
     """It begins before or after the first poll; it ends before anything else is written."""
     await bucket.write("entry", b"", timestamp=1)
@@ -402,7 +402,7 @@ async def test_older_upload_ends_after_a_newer_record(
 
 @pytest.mark.parametrize(("removed", "overlap"), [([1, 2], 0.0), ([1], 1.0)])
 async def test_removal_does_not_hide_an_unfinished_record(
-    bucket: Bucket, flavour: Flavour, server: RealServer, removed: list[int], overlap: float
+    bucket: Bucket, flavour: Flavour, server: Server, removed: list[int], overlap: float
 ) -> None:
     """The number of listed records goes down, and up by others, between two polls.
 
@@ -440,7 +440,7 @@ async def test_removal_does_not_hide_an_unfinished_record(
 async def test_upload_that_ends_during_a_poll(
     bucket: Bucket,
     flavour: Flavour,
-    server: RealServer,
+    server: Server,
     when: dict[str, Any] | None,
     request_number: int,
 ) -> None:
@@ -482,7 +482,7 @@ REMOVED = ["plain", "filtered out by when", "overlap"]
     ],
 )
 async def test_idle_poll_is_one_request(
-    bucket: Bucket, flavour: Flavour, server: RealServer, case: str, removed: str
+    bucket: Bucket, flavour: Flavour, server: Server, case: str, removed: str
 ) -> None:
     interval = 0.04
     poll = f"GET /b/{bucket.name}"
@@ -513,7 +513,7 @@ async def test_idle_poll_is_one_request(
 
 
 async def test_other_queries_are_not_delayed(
-    bucket: Bucket, flavour: Flavour, server: RealServer
+    bucket: Bucket, flavour: Flavour, server: Server
 ) -> None:
     """An idle continuous query of the server holds up all queries; a subscription does not."""
     await bucket.write("idle", b"", timestamp=1)

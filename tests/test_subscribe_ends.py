@@ -9,8 +9,8 @@ import pytest
 
 from reduct_async import Bucket, Client, Permissions
 from tests.flavours import Flavour
-from tests.real_server import RealServer
 from tests.recording import HANG_SECONDS, Recorder, until
+from tests.servers import Server
 from tests.test_subscribe import reading, recorded, take, times
 
 LARGE = 9 * 1024 * 1024
@@ -56,9 +56,7 @@ async def test_conditions_with_a_memory_are_refused(bucket: Bucket, when: dict[s
         bucket.subscribe("entry", when=when)
 
 
-async def test_filters_keep_their_memory(
-    bucket: Bucket, flavour: Flavour, server: RealServer
-) -> None:
+async def test_filters_keep_their_memory(bucket: Bucket, flavour: Flavour, server: Server) -> None:
     """Each record comes by a poll of its own."""
     watched, recorder = recorded(bucket, flavour, server)
     subscription = watched.subscribe("entry", each_n=2, exclude={"x": "1"}, poll_interval=0.03)
@@ -70,7 +68,7 @@ async def test_filters_keep_their_memory(
         assert times(found) == [0, 3, 6]
 
 
-async def test_limit_ends_it(bucket: Bucket, flavour: Flavour, server: RealServer) -> None:
+async def test_limit_ends_it(bucket: Bucket, flavour: Flavour, server: Server) -> None:
     watched, recorder = recorded(bucket, flavour, server)
     for timestamp in range(5):
         await bucket.write("entry", b"", timestamp=timestamp)
@@ -181,7 +179,7 @@ async def test_closing_again_and_early(bucket: Bucket) -> None:
 
 
 async def test_break_leaves_nothing_behind(
-    bucket: Bucket, flavour: Flavour, server: RealServer
+    bucket: Bucket, flavour: Flavour, server: Server
 ) -> None:
     """After a break nothing is asked any more, and the loop may be taken up again."""
     watched, recorder = recorded(bucket, flavour, server)
@@ -200,7 +198,7 @@ async def test_break_leaves_nothing_behind(
 
 @pytest.mark.parametrize("size", [1, LARGE])
 async def test_close_while_a_record_is_in_hand(
-    bucket: Bucket, flavour: Flavour, server: RealServer, size: int
+    bucket: Bucket, flavour: Flavour, server: Server, size: int
 ) -> None:
     """Closing takes a while where a payload is still on its way; its reader goes on meanwhile."""
     closing = anyio.Event()
@@ -232,7 +230,7 @@ async def test_close_while_a_record_is_in_hand(
 
 
 async def test_closed_client_ends_a_subscription(
-    bucket: Bucket, flavour: Flavour, server: RealServer
+    bucket: Bucket, flavour: Flavour, server: Server
 ) -> None:
     client = flavour.client(server.url)
     await bucket.write("entry", b"", timestamp=1)
@@ -259,7 +257,7 @@ async def test_removed_bucket(client: Client, bucket: Bucket, flavour: Flavour) 
     assert caught.value.status_code in {404, 409}
 
 
-async def test_token_without_read_permission(flavour: Flavour, auth_server: RealServer) -> None:
+async def test_token_without_read_permission(flavour: Flavour, auth_server: Server) -> None:
     admin = flavour.client(auth_server.url, auth_server.token)
     bucket = await admin.create_bucket(f"write-only-{flavour.name}")
     permissions = Permissions(write=[bucket.name])
@@ -280,7 +278,7 @@ async def test_strict_condition_that_cannot_be_evaluated(bucket: Bucket, flavour
 # --- trouble -------------------------------------------------------------------------------
 
 
-async def test_server_that_is_down_at_the_beginning(flavour: Flavour, server: RealServer) -> None:
+async def test_server_that_is_down_at_the_beginning(flavour: Flavour, server: Server) -> None:
     """Only a subscription that worked once waits for the server."""
     transport = Recorder(flavour, _lose).transport
     client = flavour.client(server.url, transport=transport, retry=None)
@@ -310,7 +308,7 @@ LISTING = [_status(code) for code in [425, 429, 500, 502, 503, 504]]
 async def test_trouble_is_waited_out(
     bucket: Bucket,
     flavour: Flavour,
-    server: RealServer,
+    server: Server,
     request_line: str,
     troubles: list[Callable[[], httpx.Response] | None],
 ) -> None:

@@ -14,14 +14,14 @@ import httpx
 import pytest
 
 from reduct_sync import Bucket, Client, Record
-from tests.real_server import RealServer
 from tests.recording import HANG_SECONDS
+from tests.servers import Server
 
 THREADS = 32
 
 
 @pytest.fixture
-def bucket(server: RealServer) -> Iterator[Bucket]:
+def bucket(server: Server) -> Iterator[Bucket]:
     with Client(server.url) as client:
         bucket = client.create_bucket(f"threads-{uuid.uuid4().hex}")
         yield bucket
@@ -82,7 +82,7 @@ def test_close_a_subscription_from_another_thread(bucket: Bucket) -> None:
     assert len(found) == 1
 
 
-def test_break_gives_the_connection_back(server: RealServer, bucket: Bucket) -> None:
+def test_break_gives_the_connection_back(server: Server, bucket: Bucket) -> None:
     """The query ends with its loop, in the midst of a streamed payload."""
     bucket.write("entry", bytes(9 * 1024 * 1024), timestamp=1)
     stock = httpx.HTTPTransport(verify=ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT))
@@ -135,7 +135,7 @@ WAITING_WRITE = """
 
 
 @pytest.mark.parametrize("body", [SUBSCRIPTION, WAITING_WRITE], ids=["subscribe", "gate"])
-def test_ctrl_c(server: RealServer, bucket: Bucket, body: str) -> None:
+def test_ctrl_c(server: Server, bucket: Bucket, body: str) -> None:
     """It ends an idle subscription, and a write that waits for its turn; the client goes on."""
     bucket.write("entry", b"", timestamp=1)
     script = INTERRUPTED.format(body=body.strip())

@@ -459,7 +459,7 @@ def test_nat_is_refused(unit: str) -> None:
         [1],
         np.array([1, 2]),
         np.array([1.5]),
-        object(),
+        pytest.param(object(), id="object"),
     ],
     ids=repr,
 )

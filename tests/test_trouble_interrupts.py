@@ -11,8 +11,8 @@ from contextlib import contextmanager
 import pytest
 
 import reduct_sync
-from tests.real_server import RealServer
 from tests.scripted_server import DEADLINE, HEAD, HOLD, REQUEST, ScriptedServer, answer
+from tests.servers import Server
 
 SUBSCRIBE = """
 import sys
@@ -98,7 +98,7 @@ def interrupt(process: subprocess.Popen[str]) -> None:
 
 
 @pytest.mark.parametrize("code", [SUBSCRIBE, SUBSCRIBE_ASYNC], ids=["sync", "async"])
-def test_subscription(server: RealServer, code: str) -> None:
+def test_subscription(server: Server, code: str) -> None:
     with reduct_sync.Client(server.url) as client:
         bucket = client.create_bucket(f"test-{uuid.uuid4().hex}")
         bucket.write("entry", b"data", 1)

@@ -26,8 +26,8 @@ from reduct_async import (
 )
 from tests.calls import CALLS, PROBES, URL, Answer, Answers, trouble_of
 from tests.flavours import Flavour
-from tests.real_server import RealServer
 from tests.scripted_server import DEADLINE
+from tests.servers import Server
 
 LARGE = 9_000_000
 """Bytes of a payload that is streamed."""
@@ -156,7 +156,7 @@ AUTHENTICATED = [name for name in CALLS if name not in PROBES]
 
 
 @pytest.mark.parametrize("token", ["wrong-token", None])
-async def test_wrong_token(flavour: Flavour, auth_server: RealServer, token: str | None) -> None:
+async def test_wrong_token(flavour: Flavour, auth_server: Server, token: str | None) -> None:
     client = flavour.client(auth_server.url, token)
     for name in AUTHENTICATED:
         found = await trouble_of(CALLS[name], client, flavour)
@@ -173,7 +173,7 @@ OF_A_BUCKET = [
 ]
 
 
-async def test_missing_bucket(flavour: Flavour, server: RealServer) -> None:
+async def test_missing_bucket(flavour: Flavour, server: Server) -> None:
     """The bucket of these calls does not exist; batches tell it of each record."""
     client = flavour.client(server.url)
     for name in [*OF_A_BUCKET, "bucket info", "get_full_info", "get_bucket"]:
@@ -418,7 +418,7 @@ async def test_labels_that_cannot_be_stored(
 # --- lengths -------------------------------------------------------------------------------
 
 
-def narrow(flavour: Flavour, server: RealServer) -> Client:
+def narrow(flavour: Flavour, server: Server) -> Client:
     """Return a client of one connection: one that leaks makes the next call fail."""
     return flavour.client(
         server.url,
@@ -431,7 +431,7 @@ def narrow(flavour: Flavour, server: RealServer) -> Client:
 @pytest.mark.parametrize("size", [0, 10, 70_000, 700_000])
 @pytest.mark.parametrize("announced", [-1, 1, 1000])
 async def test_wrong_content_length(
-    flavour: Flavour, server: RealServer, bucket: Bucket, size: int, announced: int
+    flavour: Flavour, server: Server, bucket: Bucket, size: int, announced: int
 ) -> None:
     """Nothing is stored as if it were complete, and the connection is as good as before."""
     if size + announced < 0:
@@ -460,7 +460,7 @@ async def read(bucket: Bucket, timestamp: int) -> bytes:
 # --- reading twice, late, and not to the end -----------------------------------------------
 
 
-async def test_records_after_the_client_was_closed(flavour: Flavour, server: RealServer) -> None:
+async def test_records_after_the_client_was_closed(flavour: Flavour, server: Server) -> None:
     client = flavour.client(server.url)
     bucket = await client.create_bucket(f"test-{uuid.uuid4().hex}")
     for timestamp in range(3):
@@ -481,7 +481,7 @@ async def test_records_after_the_client_was_closed(flavour: Flavour, server: Rea
 
 
 async def test_closing_while_a_payload_is_streamed(
-    flavour: Flavour, server: RealServer, bucket: Bucket
+    flavour: Flavour, server: Server, bucket: Bucket
 ) -> None:
     await bucket.write("entry", bytes(LARGE), 1)
     client = flavour.client(server.url)
@@ -500,7 +500,7 @@ async def test_closing_while_a_payload_is_streamed(
 @pytest.mark.parametrize("size", [4, LARGE])
 @pytest.mark.parametrize("how", ["break", "exception", "close", "one piece"])
 async def test_interrupted_queries_leak_nothing(
-    flavour: Flavour, server: RealServer, bucket: Bucket, size: int, how: str
+    flavour: Flavour, server: Server, bucket: Bucket, size: int, how: str
 ) -> None:
     for timestamp in range(2):
         await bucket.write("entry", bytes(size), timestamp)
@@ -526,7 +526,7 @@ async def test_interrupted_queries_leak_nothing(
 
 @pytest.mark.parametrize("size", [4, LARGE])
 async def test_left_reads_leak_nothing(
-    flavour: Flavour, server: RealServer, bucket: Bucket, size: int
+    flavour: Flavour, server: Server, bucket: Bucket, size: int
 ) -> None:
     await bucket.write("entry", bytes(size), 1)
     bucket = narrow(flavour, server).bucket(bucket.name)
@@ -542,9 +542,7 @@ async def test_left_reads_leak_nothing(
             await read(bucket, 2)
 
 
-async def test_failed_writes_leak_nothing(
-    flavour: Flavour, server: RealServer, bucket: Bucket
-) -> None:
+async def test_failed_writes_leak_nothing(flavour: Flavour, server: Server, bucket: Bucket) -> None:
     def body() -> Iterator[bytes]:
         yield bytes(200_000)
         raise ZeroDivisionError
@@ -561,7 +559,7 @@ async def test_failed_writes_leak_nothing(
 # --- event loops ---------------------------------------------------------------------------
 
 
-def test_b25_a_client_belongs_to_one_event_loop(server: RealServer) -> None:
+def test_b25_a_client_belongs_to_one_event_loop(server: Server) -> None:
     """Its connections do, so the second loop gets one clear error; closing works there."""
     client = reduct_async.Client(server.url)
     anyio.run(client.info)
@@ -575,7 +573,7 @@ def test_b25_a_client_belongs_to_one_event_loop(server: RealServer) -> None:
         gc.collect()
 
 
-def test_b25_a_client_may_be_made_outside_of_a_loop(server: RealServer) -> None:
+def test_b25_a_client_may_be_made_outside_of_a_loop(server: Server) -> None:
     client = reduct_async.Client(server.url)
 
     async def use() -> None:
@@ -585,7 +583,7 @@ def test_b25_a_client_may_be_made_outside_of_a_loop(server: RealServer) -> None:
     anyio.run(use)
 
 
-def test_b25_one_client_after_the_other(server: RealServer) -> None:
+def test_b25_one_client_after_the_other(server: Server) -> None:
     async def use() -> None:
         async with reduct_async.Client(server.url) as client:
             await client.info()

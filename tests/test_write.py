@@ -20,8 +20,8 @@ from hypothesis import strategies as st
 
 from reduct_async import Bucket, ConflictError, NotFoundError
 from tests.flavours import Flavour
-from tests.real_server import RealServer
 from tests.recording import Recorder
+from tests.servers import Server
 from tests.stored import (
     Stored,
     content,
@@ -357,9 +357,7 @@ async def test_a_source_that_fails_at_once_leaves_nothing(bucket: Bucket) -> Non
         *("a\n", "x" * 256, "a/" + "x" * 256),
     ],
 )
-async def test_entries_that_cannot_be_created(
-    flavour: Flavour, server: RealServer, name: str
-) -> None:
+async def test_entries_that_cannot_be_created(flavour: Flavour, server: Server, name: str) -> None:
     recorder = Recorder(flavour)
     bucket = flavour.client(server.url, transport=recorder.transport).bucket("bucket")
     with pytest.raises(ValueError, match="entry name"):
@@ -399,7 +397,7 @@ async def test_times_of_one_client_differ(bucket: Bucket) -> None:
     assert sorted(found.values()) == sorted(b"%d" % n for n in range(60))
 
 
-async def test_a_missing_bucket(flavour: Flavour, server: RealServer) -> None:
+async def test_a_missing_bucket(flavour: Flavour, server: Server) -> None:
     bucket = flavour.client(server.url).bucket("no-such")
     with pytest.raises(NotFoundError, match="no-such"):
         await bucket.write("entry", b"data", 1)
@@ -439,7 +437,7 @@ async def test_remove_record_never_removes_the_entry(bucket: Bucket, timestamp: 
 )
 @pytest.mark.parametrize("name", ["", "..", "../other", "a//b", "a/", "a\x7f"])
 async def test_names_stay_in_their_place(
-    flavour: Flavour, server: RealServer, call: Callable[[Bucket, str], Any], name: str
+    flavour: Flavour, server: Server, call: Callable[[Bucket, str], Any], name: str
 ) -> None:
     recorder = Recorder(flavour)
     bucket = flavour.client(server.url, transport=recorder.transport).bucket("bucket")

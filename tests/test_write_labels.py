@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 
 from reduct_async import Batch, Bucket, NotFoundError
 from tests.flavours import Flavour
-from tests.real_server import RealServer
 from tests.recording import Recorder
+from tests.servers import Server
 from tests.stored import (
     BINARY,
     content,
@@ -81,7 +81,7 @@ async def test_values_of_labels(bucket: Bucket, value: Any, text: str) -> None:
     ],
 )
 async def test_labels_that_are_not_sent(
-    flavour: Flavour, server: RealServer, labels: Any, error: type[Exception]
+    flavour: Flavour, server: Server, labels: Any, error: type[Exception]
 ) -> None:
     recorder = Recorder(flavour)
     bucket = flavour.client(server.url, transport=recorder.transport).bucket("bucket")
@@ -143,7 +143,7 @@ async def test_names_of_labels_keep_their_case(bucket: Bucket) -> None:
         assert record.labels == {"score": "2", "camera": "a, b"}
 
 
-async def test_what_no_call_can_carry(flavour: Flavour, server: RealServer) -> None:
+async def test_what_no_call_can_carry(flavour: Flavour, server: Server) -> None:
     recorder = Recorder(flavour)
     bucket = flavour.client(server.url, transport=recorder.transport).bucket("bucket")
     with pytest.raises(ValueError, match="no call of the server can carry"):

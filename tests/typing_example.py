@@ -38,6 +38,7 @@ from reduct_async import (
     ServerInfo,
     Status,
     Token,
+    WriteReport,
 )
 from reduct_core.batches import Item
 
@@ -135,6 +136,12 @@ async def bucket_async(bucket: reduct_async.Bucket, labels: dict[str, str]) -> N
     assert_type(await bucket.write("entry", b"data", labels=labels), None)
     assert_type(await bucket.write_batch("entry", batch), dict[int, ReductError])
     assert_type(await bucket.write_record_batch(several), dict[str, dict[int, ReductError]])
+    assert_type(bucket.writer(), reduct_async.Writer)
+    assert_type(await bucket.write_many([("entry", b"data", 1)]), WriteReport)
+    assert_type(await bucket.write_many(bucket.query("entry")), WriteReport)
+    assert_type(bucket.read_many([("entry", 1)]), AsyncGenerator[reduct_async.Record, None])
+    assert_type(await bucket.upload("entry", "path", progress=print), int)
+    assert_type(await bucket.download("entry", None, "path", progress=True), reduct_async.Record)
     assert_type(await bucket.update("entry", 1, {"a": 1, "b": None}), None)
     assert_type(await bucket.update_batch("entry", batch), dict[int, ReductError])
     assert_type(await bucket.update_record_batch(several), dict[str, dict[int, ReductError]])
@@ -168,6 +175,12 @@ def bucket_sync(bucket: reduct_sync.Bucket, labels: dict[str, str]) -> None:
     assert_type(bucket.write("entry", b"data", labels=labels), None)
     assert_type(bucket.write_batch("entry", batch), dict[int, ReductError])
     assert_type(bucket.write_record_batch(several), dict[str, dict[int, ReductError]])
+    assert_type(bucket.writer(), reduct_sync.Writer)
+    assert_type(bucket.write_many([("entry", b"data", 1)]), WriteReport)
+    assert_type(bucket.write_many(bucket.query("entry")), WriteReport)
+    assert_type(bucket.read_many([("entry", 1)]), Generator[reduct_sync.Record, None, None])
+    assert_type(bucket.upload("entry", "path", progress=print), int)
+    assert_type(bucket.download("entry", None, "path", progress=True), reduct_sync.Record)
     assert_type(bucket.update("entry", 1, {"a": 1, "b": None}), None)
     assert_type(bucket.update_batch("entry", batch), dict[int, ReductError])
     assert_type(bucket.update_record_batch(several), dict[str, dict[int, ReductError]])

@@ -1,4 +1,7 @@
-"""Print the runtime dependencies of pyproject.toml pinned to their lower bounds, one a line."""
+"""Print the dependencies of pyproject.toml pinned to their lower bounds, one a line.
+
+Those are the runtime dependencies and the extra `local`, whose parts the tests need as well.
+"""
 
 import re
 import tomllib
@@ -16,5 +19,8 @@ def lowest(requirement: str) -> str:
 
 
 if __name__ == "__main__":
-    for requirement in tomllib.loads(PROJECT.read_text())["project"]["dependencies"]:
-        print(lowest(requirement))
+    project = tomllib.loads(PROJECT.read_text())["project"]
+    requirements = project["dependencies"] + project["optional-dependencies"]["local"]
+    # A set, since a package may be in both.
+    for pin in sorted(set(map(lowest, requirements))):
+        print(pin)

@@ -1,23 +1,25 @@
-"""Run a command with a real ReductStore server of its own, which is stopped at the end.
+"""Run a command with a server of its own, which is stopped at the end.
 
-    python -m tools.with_server COMMAND [ARGUMENT ...]
+    python -m tools.with_server [--real] COMMAND [ARGUMENT ...]
 
-The server has a free port, no authentication, and a temporary data folder; the command finds
-its address in the environment variable REDUCT_URL. Its exit status is returned. `make server`
-builds the server.
+The server has a free port, no authentication, and no data that outlives it; the command finds its
+address in the environment variable REDUCT_URL. Its exit status is returned. Without `--real` it is
+the embedded server; `make server` builds the real one.
 """
 
+import argparse
 import os
 import subprocess
 import sys
 from collections.abc import Sequence
 
-from tests.real_server import RealServer
+import reduct_local
+from tools.real_server import RealServer
 
 
-def run(command: Sequence[str]) -> int:
+def run(command: Sequence[str], *, real: bool) -> int:
     """Run `command` with a server of its own and return the exit status."""
-    with RealServer() as server:
+    with RealServer() if real else reduct_local.Server() as server:
         process = subprocess.Popen(command, env={**os.environ, "REDUCT_URL": server.url})
         try:
             return process.wait()
@@ -28,11 +30,14 @@ def run(command: Sequence[str]) -> int:
 
 def main() -> int:
     """Run the command line and return the exit status."""
-    if len(sys.argv) < 2:
-        print("usage: python -m tools.with_server COMMAND [ARGUMENT ...]", file=sys.stderr)
-        return 2
+    parser = argparse.ArgumentParser(description="Run a command with a server of its own.")
+    parser.add_argument("--real", action="store_true", help="the real server")
+    parser.add_argument("command", nargs=argparse.REMAINDER)
+    arguments = parser.parse_args()
+    if not arguments.command:
+        parser.error("no command")
     try:
-        return run(sys.argv[1:])
+        return run(arguments.command, real=arguments.real)
     except FileNotFoundError as error:
         print(f"error: {error}", file=sys.stderr)
         return 1

@@ -1,1 +1,30 @@
-"""One module per operation, named by its operationId."""
+"""One module per operation, named by its operationId; each is imported when it is first used."""
+
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from . import (
+        create_bucket,
+        get_bucket,
+        head_bucket,
+        remove_bucket,
+        rename_bucket,
+        update_bucket,
+    )
+else:
+
+    def __getattr__(name):
+        if name in __all__:
+            return import_module(f"{__name__}.{name}")
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+__all__ = [
+    "get_bucket",
+    "update_bucket",
+    "create_bucket",
+    "remove_bucket",
+    "head_bucket",
+    "rename_bucket",
+]

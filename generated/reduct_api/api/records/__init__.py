@@ -1,1 +1,16 @@
-"""One module per operation, named by its operationId."""
+"""One module per operation, named by its operationId; each is imported when it is first used."""
+
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from . import head_record, read_record, remove_record_or_entry, update_record, write_record
+else:
+
+    def __getattr__(name):
+        if name in __all__:
+            return import_module(f"{__name__}.{name}")
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+__all__ = ["read_record", "write_record", "remove_record_or_entry", "head_record", "update_record"]

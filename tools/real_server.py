@@ -1,4 +1,4 @@
-"""A real ReductStore server for tests, started on a free port with its own data folder.
+"""A real ReductStore server, started on a free port with its own data folder.
 
     with RealServer() as server:                      # without authentication
         reduct_sync.Client(server.url)
@@ -9,11 +9,8 @@ The binary is the one named by the environment variable REDUCT_SERVER, else the 
 `make server` built.
 """
 
-import http.client
 import os
-import socket
 import subprocess
-import sys
 import tempfile
 import time
 from collections.abc import Mapping
@@ -21,6 +18,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+from tools.exchange import status_of
+from tools.ports import ReservedPort
 from tools.server import binary_path
 
 READY_SECONDS = 30.0
@@ -62,19 +61,15 @@ class RealServer:
         self._env = dict(env or {})
         self._folder = tempfile.TemporaryDirectory(prefix="reduct-test-")
         self._log = Path(self._folder.name) / "server.log"
-        self._reserved: socket.socket | None = None
+        self._reserved: ReservedPort | None = None
         self._process: subprocess.Popen[bytes] | None = None
         self._watchdog: subprocess.Popen[bytes] | None = None
 
     @property
     def url(self) -> str:
         """The address for clients, with the base path if `env` sets one."""
-        return f"http://127.0.0.1:{self.port}{self._base_path}"
-
-    @property
-    def _base_path(self) -> str:
         path = self._env.get("RS_API_BASE_PATH", "").strip("/")
-        return f"/{path}" if path else ""
+        return f"http://127.0.0.1:{self.port}" + (f"/{path}" if path else "")
 
     @property
     def data_path(self) -> Path:
@@ -87,13 +82,7 @@ class RealServer:
 
     def request(self, method: str, path: str, *, timeout: float = READY_SECONDS) -> int:
         """Send a bare request past the client under test and return the status of the answer."""
-        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=timeout)
-        headers = {} if self.token is None else {"Authorization": f"Bearer {self.token}"}
-        try:
-            connection.request(method, f"{self._base_path}/api/v1{path}", headers=headers)
-            return connection.getresponse().status
-        finally:
-            connection.close()
+        return status_of(self.url, method, path, token=self.token, timeout=timeout)
 
     def log_tail(self) -> str:
         """Return the last lines that the server logged."""
@@ -165,21 +154,13 @@ class RealServer:
                 return
 
     def _reserve_port(self) -> None:
-        """Choose a port, and on Linux keep others from it even while the server restarts."""
         self._release_port()
-        self._reserved = socket.socket()
-        self._reserved.bind(("127.0.0.1", 0))
-        self.port = self._reserved.getsockname()[1]
-        if sys.platform == "linux":
-            # Set after the bind: the port is ours alone, and yet the server, which sets the
-            # option too, may listen on it, since this socket never listens.
-            self._reserved.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        else:
-            self._release_port()
+        self._reserved = ReservedPort()
+        self.port = self._reserved.number
 
     def _release_port(self) -> None:
         if self._reserved is not None:
-            self._reserved.close()
+            self._reserved.release()
             self._reserved = None
 
     def _environment(self) -> dict[str, str]:

@@ -1,0 +1,1 @@
+"""The endpoints of the HTTP API, a module per group; each has `routes()`."""

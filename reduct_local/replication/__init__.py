@@ -1,0 +1,1 @@
+"""One replication: its settings, its queue, the bucket it writes to, its worker."""

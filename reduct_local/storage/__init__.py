@@ -1,0 +1,1 @@
+"""How buckets, entries and records are kept in one SQLite database; see `reduct_local.engine`."""

@@ -1,0 +1,584 @@
+"""What a writer decides, with fake clocks and signals: no record is lost, and all bounds hold."""
+
+import math
+import pickle
+from collections import Counter
+from typing import Any
+
+import pytest
+from attrs import define, field
+from hypothesis import assume, given, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import (
+    RuleBasedStateMachine,
+    initialize,
+    invariant,
+    precondition,
+    rule,
+)
+
+from reduct_core import lanes
+from reduct_core.errors import (
+    ApiError,
+    AuthenticationError,
+    ConflictError,
+    NotFoundError,
+    PermissionDeniedError,
+    ProtocolError,
+    ReductError,
+    TimeoutError,
+    TransportError,
+)
+from reduct_core.lanes import RECORD_BYTES, KnownTimes, Lane, WriterSettings
+from reduct_core.many import given as record_given
+from reduct_core.write_report import NAMED, FailedRecord, WriteError, WriteReport
+from reduct_core.writer import Collector, Parcel, Rest
+from reduct_core.writes import Call, RecordKey
+
+LABEL = {"n": 1}
+
+
+class Flag:
+    """A signal that can be looked at."""
+
+    def __init__(self) -> None:
+        self.is_set = False
+
+    def set(self) -> None:
+        self.is_set = True
+
+
+def opened(**arguments: Any) -> Collector[Flag]:
+    """Return the books of an open writer."""
+    collector = Collector("b", WriterSettings(**arguments), Flag)
+    collector.open()
+    return collector
+
+
+def add(
+    collector: Collector[Flag], entry: str, us: int, size: int = 0, now: float = 0.0
+) -> Flag | None:
+    """Offer a record of so many bytes."""
+    return collector.add(entry, collector.item(entry, us, bytes(size), None, LABEL), now)
+
+
+def took(collector: Collector[Flag], now: float = 0.0) -> Parcel:
+    """Return the next parcel; there must be one."""
+    parcel = collector.take(now)
+    assert isinstance(parcel, Parcel)
+    return parcel
+
+
+def keys_of(parcel: Parcel) -> list[RecordKey]:
+    return [(parcel.lane.entry, held.item.timestamp) for held in parcel.records]
+
+
+def send(collector: Collector[Flag], parcel: Parcel, failing: set[RecordKey] | None = None) -> None:
+    """Settle all calls of a parcel, the records `failing` with an error each."""
+    while (call := collector.begin(parcel)) is not None:
+        found = {key: ConflictError(409, "exists") for key in call.keys if key in (failing or ())}
+        collector.settle(parcel, collector.failures(found), 0)
+
+
+@define
+class Resting:
+    """A worker that waits."""
+
+    rest: Rest[Flag]
+    until: float
+
+
+@define
+class Model:
+    """What a user and the server would remember."""
+
+    queue: dict[str, list[int]] = field(factory=dict)
+    sent: Counter[RecordKey] = field(factory=Counter)
+    accepted: int = 0
+    replaced: int = 0
+    failed: int = 0
+    stored: int = 0
+    settled_in_flight: int = 0
+
+
+class Machine(RuleBasedStateMachine):
+    """A writer with several workers under any order of events."""
+
+    @initialize(
+        on_duplicate=st.sampled_from(["raise", "replace", "shift"]),
+        batch_records=st.integers(1, 4),
+        batch_bytes=st.sampled_from([1, 25, 60]),
+        batch_age=st.sampled_from([0.0, 1.0, 5.0]),
+        buffer_bytes=st.integers(1, 8 * RECORD_BYTES),
+        parallel=st.integers(1, 3),
+    )
+    def begin(self, **arguments: Any) -> None:
+        self.settings = WriterSettings(**arguments)
+        self.collector = Collector("b", self.settings, Flag)
+        self.collector.open()
+        self.now = 100.0
+        self.awake = 1
+        self.resting: list[Resting] = []
+        self.flying: list[tuple[Parcel, set[RecordKey]]] = []
+        self.flushes: list[tuple[Flag, set[RecordKey]]] = []
+        self.held: dict[RecordKey, int] = {}
+        self.model = Model()
+
+    def staff(self) -> None:
+        if self.collector.hire():
+            self.awake += 1
+        workers = self.awake + len(self.resting) + len(self.flying)
+        assert workers <= self.settings.parallel
+
+    @rule(entry=st.sampled_from("abc"), us=st.integers(0, 6), size=st.sampled_from([0, 10, 30]))
+    def write(self, entry: str, us: int, size: int) -> None:
+        waiting = self.model.queue.setdefault(entry, [])
+        cost = size + len("n1") + RECORD_BYTES
+        flying = [held.cost for parcel, _ in self.flying for held in parcel.records]
+        held = sum([*self.held.values(), *flying])
+        item = self.collector.item(entry, us, bytes(size), None, LABEL)
+        try:
+            space = self.collector.add(entry, item, self.now)
+        except ValueError:
+            assert self.settings.on_duplicate == "raise"
+            assert self.model.sent[entry, us] or us in waiting
+            return
+        self.staff()
+        if space is not None:
+            assert held
+            assert held + cost > self.settings.buffer_bytes
+            assert not space.is_set
+            return
+        if us in waiting and self.settings.on_duplicate == "replace":
+            waiting.remove(us)
+            self.model.replaced += 1
+            for _, targets in self.flushes:
+                targets.discard((entry, us))
+        while self.settings.on_duplicate == "shift" and (
+            us in waiting or self.model.sent[entry, us]
+        ):
+            us += 1
+        assert us not in waiting
+        waiting.append(us)
+        self.held[entry, us] = cost
+        self.model.accepted += 1
+
+    @rule(seconds=st.sampled_from([0.1, 1.0, 7.0]))
+    def time_passes(self, seconds: float) -> None:
+        self.now += seconds
+
+    @rule()
+    def workers_wake(self) -> None:
+        for one in list(self.resting):
+            if one.rest.signal.is_set or one.until <= self.now:
+                self.collector.wake(one.rest)
+                self.resting.remove(one)
+                self.awake += 1
+
+    @precondition(lambda self: self.awake)
+    @rule()
+    def take(self) -> None:
+        task = self.collector.take(self.now)
+        assert task is not None
+        self.awake -= 1
+        if isinstance(task, Rest):
+            until = math.inf if task.seconds is None else self.now + task.seconds
+            self.resting.append(Resting(task, until))
+            return
+        entry, keys = task.lane.entry, keys_of(task)
+        assert all(parcel.lane.entry != entry for parcel, _ in self.flying)
+        times = self.model.queue[entry]
+        assert [us for _, us in keys] == times[: len(keys)]
+        del times[: len(keys)]
+        assert 1 <= len(keys) <= self.settings.batch_records
+        size = sum(len(held.item.data) for held in task.records)
+        assert len(keys) == 1 or size <= self.settings.batch_bytes
+        for key in keys:
+            del self.held[key]
+        self.model.sent.update(keys)
+        self.flying.append((task, set(keys)))
+        self.staff()
+
+    @precondition(lambda self: self.flying)
+    @rule(data=st.data())
+    def answer(self, data: st.DataObject) -> None:
+        parcel, keys = self.flying.pop(data.draw(st.integers(0, len(self.flying) - 1)))
+        failing = {key for key in sorted(keys) if data.draw(st.integers(0, 4)) == 0}
+        send(self.collector, parcel, failing)
+        self.collector.release(parcel, self.now)
+        self.awake += 1
+        self.model.failed += len(failing)
+        self.model.stored += len(keys) - len(failing)
+        for key in failing:
+            del self.model.sent[key]
+        for _, targets in self.flushes:
+            targets -= keys
+
+    @rule()
+    def flush(self) -> None:
+        done = self.collector.flush(self.now)
+        self.staff()
+        assert (done is None) == (not self.pending())
+        if done is not None:
+            self.flushes.append((done, self.pending()))
+
+    def pending(self) -> set[RecordKey]:
+        waiting = {(entry, us) for entry, times in self.model.queue.items() for us in times}
+        return waiting.union(*(keys for _, keys in self.flying))
+
+    @invariant()
+    def nothing_is_lost(self) -> None:
+        report = self.collector.report()
+        assert report.stored == self.model.stored
+        assert len(report.failed) == self.model.failed
+        assert report.replaced == self.model.replaced
+        assert report.pending == len(self.pending()) + self.twice()
+        total = report.stored + len(report.failed) + report.replaced + report.pending
+        assert total == self.model.accepted
+
+    def twice(self) -> int:
+        """Return how many records wait while one of the same time is on its way."""
+        flying: set[RecordKey] = set().union(*(keys for _, keys in self.flying))
+        return sum((e, us) in flying for e, times in self.model.queue.items() for us in times)
+
+    @invariant()
+    def flushes_end_with_their_records(self) -> None:
+        if self.settings.on_duplicate != "replace":
+            for signal, targets in self.flushes:
+                assert signal.is_set == (not targets)
+
+    @invariant()
+    def somebody_sees_to_it(self) -> None:
+        """What is ready now or later will be taken: no timer and no nudge is forgotten."""
+        first = self.collector._lanes.first()
+        if first is None or self.awake or len(self.flying) == self.settings.parallel:
+            return
+        due = max(first, self.now)
+        assert any(one.rest.signal.is_set or one.until <= due + 1e-6 for one in self.resting)
+
+    def teardown(self) -> None:
+        if not hasattr(self, "collector"):
+            return
+        begun: set[RecordKey] = set()
+        if self.flying:
+            call = self.collector.begin(self.flying[0][0])
+            assert call is not None
+            begun = set(call.keys)
+        pending = len(self.pending()) + self.twice()
+        self.collector.close()
+        assert all(signal.is_set for signal, _ in self.flushes)
+        assert all(one.rest.signal.is_set for one in self.resting if one.until == math.inf)
+        assert self.collector.take(self.now) is None
+        self.collector.finish()
+        report = self.collector.report()
+        assert report.pending == 0
+        assert len(report.unsent) == pending - len(begun)
+        assert len(report.failed) == self.model.failed + len(begun)
+        assert report.stored == self.model.stored
+
+
+TestMachine = Machine.TestCase
+TestMachine.settings = settings(max_examples=100, stateful_step_count=50)
+
+
+# --- lanes ---------------------------------------------------------------------------------
+
+
+def test_a_lane_that_is_ready_longest_is_first() -> None:
+    collector = opened(batch_records=2, batch_age=10, parallel=3)
+    for entry, us, now in [("old", 1, 0.0), ("full", 1, 5.0), ("young", 1, 6.0), ("full", 2, 9.0)]:
+        assert add(collector, entry, us, now=now) is None
+    assert [took(collector, 30.0).lane.entry for _ in range(3)] == ["full", "old", "young"]
+
+
+def test_a_worker_rests_until_the_oldest_record_is_due() -> None:
+    collector = opened(batch_age=10)
+    rest = collector.take(0.0)
+    assert isinstance(rest, Rest)
+    assert rest.seconds is None
+    add(collector, "a", 1, now=1.0)
+    assert rest.signal.is_set
+    collector.wake(rest)
+    add(collector, "b", 1, now=2.0)
+    later = collector.take(4.0)
+    assert isinstance(later, Rest)
+    assert later.seconds == 7.0
+    assert keys_of(took(collector, 11.0)) == [("a", 1)]
+
+
+def resting(collector: Collector[Flag], now: float = 0.0) -> Rest[Flag]:
+    """Return what a worker waits for; there must be nothing to take."""
+    rest = collector.take(now)
+    assert isinstance(rest, Rest)
+    return rest
+
+
+def test_a_worker_that_leaves_the_clock_hands_it_on() -> None:
+    """One that waits for nothing else takes over the timer of the one who is called away."""
+    collector = opened(batch_age=10, batch_records=2, parallel=2)
+    add(collector, "a", 1)
+    assert collector.has_news()
+    assert not collector.has_news()
+    assert collector.hire()
+    assert not collector.hire()
+    forever = resting(opened(parallel=1))
+    assert forever.seconds is None
+    parcel = took(collector, 10.0)
+    send(collector, parcel)
+    collector.release(parcel, 10.0)
+    idle, timer = resting(collector), resting(collector)
+    add(collector, "b", 1, now=20.0)
+    add(collector, "c", 1, now=21.0)
+    add(collector, "c", 2, now=21.0)
+    # Both were called; whoever comes first takes what is full, the other one watches "b".
+    assert idle.signal.is_set
+    assert timer.signal.is_set
+    collector.wake(idle)
+    watch = resting(collector, 20.5)
+    assert watch.seconds == 0.5
+    assert took(collector, 21.0).lane.entry == "c"
+    assert watch.signal.is_set
+    collector.wake(watch)
+    assert resting(collector, 21.0).seconds == 9.0
+
+
+def test_a_parcel_holds_no_more_bytes_than_a_batch() -> None:
+    collector = opened(batch_bytes=100, parallel=2)
+    for us, size in enumerate([60, 60, 30, 10, 500, 1]):
+        add(collector, "a", us, size)
+    cuts = []
+    for _ in range(4):
+        collector.flush(0.0)
+        parcel = took(collector)
+        cuts.append([us for _, us in keys_of(parcel)])
+        send(collector, parcel)
+        collector.release(parcel, 0.0)
+    assert cuts == [[0], [1, 2, 3], [4], [5]]
+
+
+def test_a_flush_does_not_wait_for_what_was_replaced() -> None:
+    collector = opened(on_duplicate="replace")
+    for _ in range(3):
+        add(collector, "a", 1)
+    done = collector.flush(0.0)
+    assert done is not None
+    parcel = took(collector)
+    send(collector, parcel)
+    assert not done.is_set
+    collector.release(parcel, 0.0)
+    assert done.is_set
+
+
+def test_a_full_buffer_sends_what_can_be_sent() -> None:
+    """The fullest lane is busy, so it is the next one that goes ahead."""
+    collector = opened(buffer_bytes=4 * RECORD_BYTES + 1000, batch_records=2, batch_age=1000)
+    for entry, us, size in [("a", 1, 100), ("a", 2, 100), ("b", 1, 10)]:
+        add(collector, entry, us, size)
+    assert took(collector).lane.entry == "a"
+    add(collector, "a", 3, 500)
+    assert resting(collector).seconds == 1000
+    assert add(collector, "b", 2, 500) is not None
+    assert took(collector).lane.entry == "b"
+
+
+def test_what_comes_while_a_lane_is_busy_waits_for_it() -> None:
+    collector = opened(batch_records=1, parallel=4)
+    add(collector, "a", 1)
+    parcel = took(collector)
+    add(collector, "a", 2)
+    assert isinstance(collector.take(1000.0), Rest)
+    send(collector, parcel)
+    collector.release(parcel, 1000.0)
+    assert keys_of(took(collector, 1000.0)) == [("a", 2)]
+
+
+def test_space_is_told_when_there_is_some() -> None:
+    collector = opened(buffer_bytes=3 * RECORD_BYTES + 100, batch_records=2)
+    assert [add(collector, "a", us) for us in range(3)] == [None] * 3
+    space = add(collector, "a", 3)
+    assert space is not None
+    parcel = took(collector)
+    assert add(collector, "a", 3) is space
+    assert not space.is_set
+    send(collector, parcel)
+    collector.release(parcel, 0.0)
+    assert space.is_set
+    assert add(collector, "a", 3) is None
+
+
+def test_old_entries_of_the_heap_do_not_pile_up() -> None:
+    collector = opened(batch_records=2, batch_age=1e6)
+    for us in range(0, 4000, 2):
+        add(collector, "a", us)
+        add(collector, "a", us + 1)
+        parcel = took(collector)
+        send(collector, parcel)
+        collector.release(parcel, 0.0)
+    assert len(collector._lanes._heap) < 100
+    assert len(collector._lanes) == 0
+
+
+def test_the_memory_of_timestamps_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(lanes, "REMEMBERED", 10)
+    collector = opened(batch_records=5, parallel=1)
+    for us in range(0, 500, 5):
+        for one in range(us, us + 5):
+            add(collector, "a", one)
+        parcel = took(collector)
+        send(collector, parcel)
+        collector.release(parcel, 0.0)
+    assert len(collector._known._next) <= 16
+    with pytest.raises(ValueError, match="499"):
+        add(collector, "a", 499)
+    assert add(collector, "a", 0) is None
+
+
+def test_shifting_does_not_try_everything_again() -> None:
+    known, lane = KnownTimes("shift"), Lane("a")
+    for n in range(20_000):
+        assert known.free(lane, 5) == 5 + n
+        known.add("a", 5 + n, 20_000)
+
+
+def test_no_timestamp_is_left() -> None:
+    known, lane = KnownTimes("shift"), Lane("a")
+    last = 2**64 - 2
+    assert known.free(lane, last) == last
+    known.add("a", last, 1)
+    with pytest.raises(ValueError, match="no timestamp up to"):
+        known.free(lane, last)
+
+
+# --- what ends a writer --------------------------------------------------------------------
+
+
+def begun(collector: Collector[Flag], *times: int) -> tuple[Parcel, Call]:
+    for us in times:
+        add(collector, "a", us)
+    collector.flush(0.0)
+    parcel = took(collector)
+    call = collector.begin(parcel)
+    assert call is not None
+    return parcel, call
+
+
+ENDING = [
+    AuthenticationError(401, ""),
+    PermissionDeniedError(403, ""),
+    NotFoundError(404, ""),
+    ApiError(429, ""),
+    ApiError(503, ""),
+    TransportError(-1, ""),
+    TimeoutError(-1, ""),
+    ProtocolError(200, ""),
+    ReductError(-1, ""),
+]
+PASSING = [ApiError(400, ""), ConflictError(409, ""), ApiError(422, ""), ApiError(500, "")]
+
+
+@pytest.mark.parametrize("hands_over", [False, True])
+@pytest.mark.parametrize("error", ENDING + PASSING, ids=lambda error: f"{error!r}")
+def test_errors_of_requests(error: ReductError, hands_over: bool) -> None:
+    collector = opened(hands_over=hands_over, batch_records=1)
+    parcel, call = begun(collector, 1, 2)
+    found = collector.refused(call, error)
+    assert found == {("a", 1): error}
+    collector.settle(parcel, collector.failures(found), 0)
+    collector.release(parcel, 0.0)
+    ended = error in ENDING and not hands_over
+    assert (collector.take(0.0) is None) == ended
+    if ended:
+        with pytest.raises(WriteError, match="1 pending") as caught:
+            add(collector, "a", 3)
+        assert caught.value.__cause__ is error
+
+
+def test_failed_times_may_be_written_again() -> None:
+    collector = opened()
+    parcel, _ = begun(collector, 1, 2)
+    send(collector, parcel, {("a", 1)})
+    collector.release(parcel, 0.0)
+    assert add(collector, "a", 1) is None
+    with pytest.raises(ValueError, match="timestamp 2 of entry 'a'"):
+        add(collector, "a", 2)
+
+
+def test_an_outcome_that_comes_after_the_end_changes_nothing() -> None:
+    collector = opened()
+    parcel, _ = begun(collector, 1, 2)
+    collector.close()
+    collector.finish()
+    report = collector.report()
+    assert [(one.entry, one.timestamp) for one in report.failed] == [("a", 1), ("a", 2)]
+    assert "may be stored" in str(report.failed[0].error)
+    collector.settle(parcel, (), 0)
+    collector.release(parcel, 0.0)
+    assert collector.report() == report
+
+
+def test_errors_are_raised_once() -> None:
+    collector = opened()
+    parcel, _ = begun(collector, 1, 2, 3)
+    send(collector, parcel, {("a", 1), ("a", 3)})
+    collector.release(parcel, 0.0)
+    error = collector.trouble()
+    assert isinstance(error, WriteError)
+    assert str(error).startswith("Status 409: 1 records stored, 2 failed; entry 'a', time 1: ")
+    assert [(one.entry, one.timestamp) for one in error.failed] == [("a", 1), ("a", 3)]
+    assert collector.trouble() is None
+    collector.close()
+    collector.finish()
+    assert collector.trouble() is None
+    assert len(collector.report().failed) == 2
+
+
+# --- reports -------------------------------------------------------------------------------
+
+
+def test_reports_as_text() -> None:
+    failed = FailedRecord("a", 1, ConflictError(409, "exists"))
+    assert str(WriteReport(stored=5)) == "5 records stored"
+    full = WriteReport(
+        stored=5, failed=[failed], handled=2, unsent=[("a", 2)], replaced=1, pending=4
+    )
+    assert str(full) == "5 records stored, 3 failed, 1 not sent, 1 replaced, 4 pending"
+
+
+@given(st.integers(1, 3 * NAMED))
+def test_errors_name_some_and_hold_all(count: int) -> None:
+    collector = opened()
+    parcel, _ = begun(collector, *range(count))
+    send(collector, parcel, {("a", us) for us in range(count)})
+    collector.release(parcel, 0.0)
+    error = collector.trouble()
+    assert isinstance(error, WriteError)
+    assert [one.timestamp for one in error.failed] == list(range(count))
+    text = str(error)
+    assert text.count("entry 'a', time") == min(count, NAMED)
+    assert (f"and {count - NAMED} more" in text) == (count > NAMED)
+
+
+def test_errors_are_pickled_with_their_report() -> None:
+    report = WriteReport(failed=[FailedRecord("a", 1, ConflictError(409, "exists"))])
+    error = WriteError(409, "text", report)
+    copy = pickle.loads(pickle.dumps(error))
+    assert (copy, copy.report, str(copy)) == (error, report, "Status 409: text")
+    assert isinstance(copy, WriteError)
+    assert WriteError(409, "text").failed == ()
+
+
+# --- records of write_many -----------------------------------------------------------------
+
+
+@given(st.lists(st.integers(), max_size=7))
+def test_tuples_of_two_to_five(values: list[int]) -> None:
+    if 2 <= len(values) <= 5:
+        one = record_given(tuple(values))
+        found = [one.entry, one.data, one.timestamp, one.labels, one.content_type]
+        assert found == [*values, *[None] * (5 - len(values))]
+    else:
+        with pytest.raises(TypeError, match="a record to write must be"):
+            record_given(tuple(values))
+    assume(values)
+    with pytest.raises(TypeError, match="not list"):
+        record_given(values)  # type: ignore[arg-type]
