@@ -22,6 +22,8 @@ from reduct_core.records import (
     Run,
     by_time,
     check_piece,
+    cut,
+    is_in_order,
 )
 
 from ._flavour import Stream
@@ -111,9 +113,10 @@ class AnswerReader:
         self.done = False
         self._response = response
         self._head = head
-        self._newest = max(answer.heads, key=by_time, default=None)
-        self._cutter = Cutter(answer.heads)
-        self._body = _body(response)
+        self._whole = response.body if isinstance(response, Response) else None
+        if self._whole is None:
+            self._cutter = Cutter(answer.heads)
+            self._body = _body(response)
         self._begun: Begin | None = None
         self._streamed: Streamed | None = None
 
@@ -137,8 +140,8 @@ class AnswerReader:
         await self._pass_by()
         if self.done:
             return []
-        if self._head:
-            return await self._metadata()
+        if self._head or self._whole is not None:
+            return await self._at_once()
         heads: list[RecordHead] = []
         payloads: list[bytes] = []
         event: Event = self._begun or await self.next_event()
@@ -154,14 +157,19 @@ class AnswerReader:
             return [self._begin_streamed(self._begun.head)]
         return self._marked([Record(*pair) for pair in zip(heads, payloads, strict=True)])
 
-    async def _metadata(self) -> list[Record]:
+    async def _at_once(self) -> list[Record]:
+        """Return all records of an answer without payloads, or that is in memory already."""
+        self.done = True
+        heads = self.answer.heads
+        if self._whole is not None and not self._head:
+            with errors.parsing(self._response):
+                payloads = cut(self._whole, [head.size for head in heads])
+            return self._marked([Record(*pair) for pair in zip(heads, payloads, strict=True)])
         # The body is empty; read to its end, the connection can be used again.
         with errors.mapped(self._response.request):
-            while await self._body.receive():
-                pass
+            await self._response.aread()
         await self.close()
-        self.done = True
-        return self._marked([Record(head, None) for head in self.answer.heads])
+        return self._marked([Record(head, None) for head in heads])
 
     def _begin_streamed(self, head: RecordHead) -> Record:
         self._begun = None
@@ -179,10 +187,11 @@ class AnswerReader:
 
     def _marked(self, found: list[Record]) -> list[Record]:
         """Sort records by time, and mark the last one of a query."""
-        if not self._cutter.in_order:
+        heads = self.answer.heads
+        if not is_in_order(heads):
             found.sort(key=by_time)
-        if found and self.answer.last and self._newest is not None:
-            found[-1].last = by_time(found[-1]) == by_time(self._newest)
+        if found and self.answer.last:
+            found[-1].last = by_time(found[-1]) == max(map(by_time, heads))
         return found
 
     async def next_event(self, *, pieces: bool = False) -> Event:

@@ -113,21 +113,25 @@ class Answer:
     """The query has no more records."""
 
 
-def single_head(headers: Mapping[str, str], entry: str) -> RecordHead:
-    """Return the head of a single-record answer.
+_SINGLE = re.compile(
+    r"\n(?i:(x-reduct-time|content-length|content-type|x-reduct-label-[^:\r\n]*))"
+    r":[ \t]*([^\r\n]*?)[ \t]*\r"
+)
+
+
+def single_head(lines: str, entry: str) -> RecordHead:
+    """Return the head of a single-record answer; each line follows a line end and has one.
 
     Raises KeyError or ValueError for an answer that is not one.
     """
-    labels = {
-        name[len(SINGLE_LABEL) :]: value
-        for name, value in headers.items()
-        if name.startswith(SINGLE_LABEL)
-    }
+    found = {name.lower(): value for name, value in _SINGLE.findall(lines)}
+    begin = len(SINGLE_LABEL)
+    labels = {name[begin:]: found[name] for name in found if name.startswith(SINGLE_LABEL)}
     return RecordHead(
-        _number(headers["x-reduct-time"]),
+        _number(found["x-reduct-time"]),
         entry,
-        _number(headers["content-length"]),
-        headers.get("content-type", DEFAULT_CONTENT_TYPE),
+        _number(found["content-length"]),
+        found.get("content-type", DEFAULT_CONTENT_TYPE),
         *_sorted_out(labels),
     )
 

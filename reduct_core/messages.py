@@ -137,7 +137,8 @@ class Response(httpx.Response):
         self._made_headers: httpx.Headers | None = None
         self.is_plain = b"\r\ncontent-encoding:" not in self._lower
         """Whether the body is sent as it is, not compressed."""
-        self._body = body if self.is_plain else None
+        self.body = body if self.is_plain else None
+        """The whole body, if it came with the head."""
 
     @property
     def headers(self) -> httpx.Headers:
@@ -153,15 +154,15 @@ class Response(httpx.Response):
     @property
     def content(self) -> bytes:
         """The body, once it is read."""
-        return super().content if self._body is None else self._body
+        return super().content if self.body is None else self.body
 
     def read(self) -> bytes:
         """Return the whole body."""
-        return super().read() if self._body is None else self._body
+        return super().read() if self.body is None else self.body
 
     async def aread(self) -> bytes:
         """Return the whole body."""
-        return await super().aread() if self._body is None else self._body
+        return await super().aread() if self.body is None else self.body
 
     @property
     def lines(self) -> str:
@@ -190,14 +191,6 @@ def lines(response: httpx.Response) -> str:
         return response.lines
     found = [f"{name}: {value}\r\n" for name, value in response.headers.multi_items()]
     return "\r\n" + "".join(found)
-
-
-def fields(response: httpx.Response) -> Mapping[str, str]:
-    """Return the headers of any response, names in lower case."""
-    if not isinstance(response, Response):
-        return response.headers
-    found = [line.partition(":") for line in response.lines.split("\r\n")[1:-2]]
-    return {name.lower(): value.strip(" \t") for name, _, value in found}
 
 
 def field(response: httpx.Response, name: str) -> str | None:

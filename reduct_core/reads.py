@@ -25,7 +25,7 @@ def answer(response: httpx.Response, entry: str) -> Answer:
     """Return the head of the one record that `response` holds; ProtocolError if it has none."""
     errors.check_status(response, 200)
     with errors.parsing(response):
-        return Answer((single_head(messages.fields(response), entry),), True)
+        return Answer((single_head(messages.lines(response), entry),), True)
 
 
 def by_query(bucket: str, entry: str, timestamp: int | None, head: bool) -> Plan:

@@ -72,6 +72,30 @@ by_time = attrgetter("timestamp", "entry")
 """What records of one answer are sorted by before they reach the user."""
 
 
+def is_in_order(heads: Sequence[RecordHead]) -> bool:
+    """Tell whether heads are in the order of time."""
+    places = list(map(by_time, heads))
+    return all(map(le, places, places[1:]))
+
+
+def cut(body: bytes, sizes: Sequence[int]) -> list[bytes]:
+    """Return the payloads in a whole body; ValueError if it is too short or too long."""
+    places = list(accumulate(sizes, initial=0))
+    if len(body) < places[-1]:
+        raise _too_short(places[-1] - len(body))
+    if len(body) > places[-1]:
+        raise _too_long(len(body) - places[-1])
+    return [body[a:b] for a, b in pairwise(places)]
+
+
+def _too_short(missing: int) -> ValueError:
+    return ValueError(f"the body ended {missing} bytes before the end of a record")
+
+
+def _too_long(surplus: int) -> ValueError:
+    return ValueError(f"the body has {surplus} bytes more than its heads announce")
+
+
 class Cutter:
     """Cuts the body of one answer into the records that its heads announce, in order.
 
@@ -80,17 +104,14 @@ class Cutter:
     its last record can be streamed, and only if it is the newest: all others must be complete
     before the first is handed out.
 
-    Attributes:
-        in_order: whether the body is in the order of time.
     """
 
     def __init__(self, heads: Sequence[RecordHead], in_memory: int = IN_MEMORY_BYTES):
         self._heads = heads
         self._sizes = [head.size for head in heads]
         self._in_memory = in_memory
-        places = list(map(by_time, heads))
-        self.in_order = all(map(le, places, places[1:]))
-        self._newest = max(places, default=None)
+        self._in_order = is_in_order(heads)
+        self._newest = max(map(by_time, heads), default=None)
         self._next = 0
         self._chunks: deque[bytes] = deque()
         self._offset = 0
@@ -146,7 +167,7 @@ class Cutter:
         if self._sizes[index] <= self._in_memory:
             return False
         last = index == len(self._sizes) - 1
-        return self.in_order or (last and by_time(self._heads[index]) == self._newest)
+        return self._in_order or (last and by_time(self._heads[index]) == self._newest)
 
     def _complete(self) -> int:
         """Return the index behind the records that are complete, up to one that is streamed."""
@@ -163,8 +184,7 @@ class Cutter:
         total = sum(sizes)
         if total >= LARGE_BYTES * len(sizes):
             return [self._take(size) for size in sizes]
-        body = self._take(total)
-        return [body[a:b] for a, b in pairwise(accumulate(sizes, initial=0))]
+        return cut(self._take(total), sizes)
 
     def _stream(self) -> Event:
         if self._missing == 0:
@@ -178,12 +198,12 @@ class Cutter:
 
     def _end(self) -> Event:
         if self._buffered:
-            raise ValueError(f"the body has {self._buffered} bytes more than its heads announce")
+            raise _too_long(self._buffered)
         return END_OF_BATCH if self._ended else NEED_DATA
 
     def _wait(self, missing: int) -> Event:
         if self._ended:
-            raise ValueError(f"the body ended {missing} bytes before the end of a record")
+            raise _too_short(missing)
         return NEED_DATA
 
     def _take(self, size: int) -> bytes:

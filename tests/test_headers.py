@@ -297,7 +297,7 @@ def test_b29_single_answers_in_any_case() -> None:
             "X-Reduct-Entry": "other",
         }
     )
-    assert codec.single_head(answer, "entry") == RecordHead(
+    assert codec.single_head(lines(answer.multi_items()), "entry") == RecordHead(
         7, "entry", 3, "a, b", {"k": 'x, "y"', "empty": ""}, {}
     )
 
@@ -305,7 +305,7 @@ def test_b29_single_answers_in_any_case() -> None:
 def test_a_single_answer_without_type_has_the_default() -> None:
     headers = single()
     del headers["content-type"]
-    assert codec.single_head(headers, "entry").content_type == "application/octet-stream"
+    assert codec.single_head(lines(headers.multi_items()), "entry").content_type == "application/octet-stream"
 
 
 @pytest.mark.parametrize(
@@ -325,7 +325,7 @@ def test_single_answers_that_are_none_are_errors(name: str, value: str | None) -
     if value is not None:
         headers[name] = value
     with pytest.raises((ValueError, LookupError)):
-        codec.single_head(headers, "entry")
+        codec.single_head(lines(headers.multi_items()), "entry")
 
 
 # --- errors of single records --------------------------------------------------------------
