@@ -1,7 +1,7 @@
 """The transport that clients use by default: HTTP/1.1 over connections of our own.
 
-What is decided about bytes is decided in `reduct_core.http1`, who gets which connection in
-`reduct_core.pool`; the connections themselves are in `_wire`.
+What is decided about bytes is decided in `reduct_core.outgoing` and `reduct_core.http1`, who
+gets which connection in `reduct_core.pool`; the connections themselves are in `_wire`.
 """
 
 import ssl
@@ -10,8 +10,9 @@ from io import BytesIO
 
 import httpx
 
-from reduct_core.http1 import MAX_HEAD_BYTES, Incoming, Outgoing, Piece
+from reduct_core.http1 import MAX_HEAD_BYTES, Incoming
 from reduct_core.messages import Origin, Source
+from reduct_core.outgoing import LEAVE_SECONDS, Outgoing, Piece
 from reduct_core.pool import Place, Pool
 
 from ._flavour import BaseTransport, Event, make_stock_transport, suits_own_transport, wait
@@ -27,8 +28,11 @@ class Transport(BaseTransport):
     It takes heads of 1 MiB and 2,000 lines, acknowledges at once where the system can (Linux),
     and returns an answer that comes while the body is still being sent.
 
+    A request with ``Expect: 100-continue`` and a body from a stream sends the body when the
+    server asks for it, at the latest after 1 s, and not at all if the server answers instead.
+
     Timeouts, `target` and `sni_hostname` come from the request's extensions. Not supported:
-    proxies, HTTP/2, upgrades, `Expect: 100-continue`, the extension `trace`.
+    proxies, HTTP/2, upgrades, the extensions `trace` and `network_stream`.
     """
 
     max_head_bytes = MAX_HEAD_BYTES
@@ -190,10 +194,26 @@ class Exchange(httpx.AsyncByteStream):
         if isinstance(stream, httpx.ByteStream):
             return await self._send_pieces(outgoing.feed(b"".join(stream), last=True))
         assert isinstance(stream, httpx.AsyncByteStream)
+        if outgoing.asks and not await self._ask(outgoing):
+            return False
         async for chunk in stream:
             if not await self._send_pieces(outgoing.feed(chunk)):
                 return False
         return await self._send_pieces(outgoing.feed(b"", last=True))
+
+    async def _ask(self, outgoing: Outgoing) -> bool:
+        """Send the head alone, and wait for leave to send the body; False if it was refused."""
+        if not await self._send_pieces([outgoing.take_head()]):
+            return False
+        incoming = self._incoming
+        try:
+            while not incoming.head and not incoming.may_send:
+                data = await self._wire.receive(0, LEAVE_SECONDS)
+                self._first += self._absorbed(data)
+        except httpx.ReadTimeout:
+            # It knows no such question.
+            return True
+        return not self._incoming.head
 
     async def _send_pieces(self, pieces: list[Piece]) -> bool:
         wire = self._wire

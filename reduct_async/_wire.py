@@ -10,8 +10,8 @@ from typing import Any, Self, cast
 
 import httpx
 
-from reduct_core.http1 import Piece
 from reduct_core.messages import Origin
+from reduct_core.outgoing import Piece
 
 SMALL_BYTES = 64 * 1024
 RECEIVE_BYTES = 1024 * 1024

@@ -1,19 +1,20 @@
-"""HTTP/1.1 as a client speaks it, for both transports: bytes out, bytes in; performs no I/O.
+"""HTTP/1.1 as a client reads it, for both transports: bytes in, response out; performs no I/O.
 
-`Outgoing` frames a request, `Incoming` reads a response from whatever pieces arrive. Heads and
-chunked bodies are parsed by httptools (llhttp), which is strict: what could be read in two ways
-(both Content-Length and Transfer-Encoding, bare line feeds, folded lines) is refused. Bodies of
-a known length, or up to the end of the connection, pass by the parser, since it cannot be told
-that a body is absent: the server answers 204 with a Content-Length.
+`Incoming` reads a response from whatever pieces arrive. Chunked bodies, and heads that are not
+of the plainest form, are parsed by httptools (llhttp), which is strict: what could be read in
+two ways (both Content-Length and Transfer-Encoding, bare line feeds, folded lines) is refused.
+Bodies of a known length, or up to the end of the connection, pass by the parser, since it cannot
+be told that a body is absent: the server answers 204 with a Content-Length.
 """
 
 import re
-from typing import Any, TypeAlias
+from typing import Any
 
 import httptools
 import httpx
 
-from .messages import Field, Request, Response, Source, block, fields_of, origin_of
+from .messages import Field, Response, Source, fields_of
+from .outgoing import TOKEN
 
 MAX_HEAD_BYTES = 1024 * 1024
 """The largest head of an answer."""
@@ -24,138 +25,13 @@ MAX_HEAD_LINES = 2000
 HEAD_TOO_LARGE = "the answer's head is larger than 1 MiB or 2,000 lines"
 """How the error for a larger head begins."""
 
-JOIN_BYTES = 64 * 1024
-"""Bodies up to this size leave in one piece with the head."""
-
-PIECE_BYTES = 256 * 1024
-"""How much is sent before a look at whether an answer has come already."""
-
-Piece: TypeAlias = bytes | memoryview
-
-
-# --- requests ------------------------------------------------------------------------------
-
-_TOKEN = rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]+"
-
-# One pattern over the whole head; the number of its lines tells that no value holds a line end.
-_HEAD = re.compile(
-    _TOKEN
-    + rb" [\x21-\x7e]+ HTTP/1\.1\r\n(?:"
-    + _TOKEN
-    + rb": [^\x00-\x08\x0a-\x1f\x7f]*\r\n)*\r\n"
-)
-
-
-class Outgoing:
-    """One request: gives its body the framing that its headers announce.
-
-    Attributes:
-        origin: where it goes.
-        has_body: whether it announces a body that is not empty.
-
-    Raises httpx.LocalProtocolError for what must not be sent.
-    """
-
-    def __init__(self, request: httpx.Request):
-        # `_missing` is None where the length is unknown and the body is sent in chunks.
-        if isinstance(request, Request) and request.untouched:
-            self.origin = request.origin
-            self._pending = _request_head(request.method, request.target, *request.lines)
-            self._missing: int | None = len(request.body)
-        else:
-            self.origin = origin_of(request.url)
-            fields = request.headers.raw
-            target = request.extensions.get("target", request.url.raw_path)
-            self._pending = _request_head(request.method, target, block(fields), len(fields))
-            self._missing = _announced(fields)
-        self.has_body = self._missing != 0
-
-    def feed(self, chunk: Piece, last: bool = False) -> list[Piece]:
-        """Return what is to be sent for the next chunk of the body, in pieces.
-
-        The head is held back for the first chunk, so that small ones leave together with it.
-        """
-        if not chunk and not last:
-            return []
-        framed = self._framed(chunk, last)
-        head, self._pending = self._pending, b""
-        if head and sum(map(len, framed)) <= JOIN_BYTES:
-            return [b"".join([head, *framed])]
-        pieces: list[Piece] = [head] if head else []
-        for part in framed:
-            pieces += _cut(part)
-        return pieces
-
-    def _framed(self, chunk: Piece, last: bool) -> list[Piece]:
-        if self._missing is None:
-            begin: list[Piece] = [b"%x\r\n" % len(chunk), chunk, b"\r\n"] if chunk else []
-            return [*begin, b"0\r\n\r\n"] if last else begin
-        self._missing -= len(chunk)
-        if self._missing < 0:
-            raise httpx.LocalProtocolError("Too much data for declared Content-Length")
-        if last and self._missing:
-            raise httpx.LocalProtocolError("Too little data for declared Content-Length")
-        return [chunk] if chunk else []
-
-
-def _cut(part: Piece) -> list[Piece]:
-    if len(part) <= PIECE_BYTES:
-        return [part]
-    view = memoryview(part)
-    return [view[begin : begin + PIECE_BYTES] for begin in range(0, len(view), PIECE_BYTES)]
-
-
-def _request_head(method: str, target: bytes, lines: bytes, count: int) -> bytes:
-    verb = method.encode("ascii", "replace")
-    head = b"%b %b HTTP/1.1\r\n%b\r\n" % (verb, target, lines)
-    if head.count(b"\r\n") != count + 2 or _HEAD.fullmatch(head) is None:
-        # The values stay out of the message: one may be a token.
-        raise httpx.LocalProtocolError(
-            "the request's head has a character that must not be sent, e.g. a line end"
-        )
-    if verb == b"CONNECT":
-        raise httpx.LocalProtocolError("CONNECT needs a transport for proxies")
-    return head
-
-
-def _announced(fields: list[tuple[bytes, bytes]]) -> int | None:
-    """Return the announced length of a body, 0 without one, None for chunked coding."""
-    framing = _framing(fields)
-    codings, lengths = framing[b"transfer-encoding"], framing[b"content-length"]
-    if len(codings) + len(lengths) > 1:
-        raise httpx.LocalProtocolError("more than one header announces the length of the body")
-    if codings and codings[0].lower() != b"chunked":
-        raise httpx.LocalProtocolError("Only Transfer-Encoding: chunked is supported")
-    if codings:
-        return None
-    if lengths and not lengths[0].isdigit():
-        raise httpx.LocalProtocolError("bad Content-Length")
-    return int(lengths[0]) if lengths else 0
-
-
-_FRAMING = (b"transfer-encoding", b"content-length", b"connection")
-_LONGEST = max(map(len, _FRAMING))
-
-
-def _framing(fields: list[tuple[bytes, bytes]]) -> dict[bytes, list[bytes]]:
-    """Return the values of the headers that say where a message ends."""
-    found: dict[bytes, list[bytes]] = {name: [] for name in _FRAMING}
-    for name, value in fields:
-        # Nearly all lines of a batch have longer names.
-        if len(name) <= _LONGEST and (values := found.get(name.lower())) is not None:
-            values.append(value)
-    return found
-
-
-# --- responses -----------------------------------------------------------------------------
-
 _REASON = re.compile(rb"[\t\x20-\x7e\x80-\xff]*")
 
 # Heads of this form mean the same to every reader, unless their headers contradict each other;
 # llhttp judges all others. It calls back for every line, which is slow for 1,000 of them.
 _PLAIN = re.compile(
     rb"HTTP/1\.1 ([2-9][0-9][0-9]) ([\t\x20-\x7e\x80-\xff]*)\r\n(?:"
-    + _TOKEN
+    + TOKEN
     + rb":[^\x00-\x08\x0a-\x1f\x7f]*\r\n)*\r\n"
 )
 
@@ -217,12 +93,14 @@ class Incoming:
         head: whether the head is there; `status`, `reason`, `version` and `fields` come from it.
         text: the head, with its first and its empty last line.
         complete: whether the body is there as well.
+        may_send: whether the server gave leave to send the body (100).
         reusable: whether the connection can take another request after that.
     """
 
     def __init__(self, method: str, has_body: bool = False):
         self.head = False
         self.complete = False
+        self.may_send = False
         self.reusable = False
         self.status = 0
         self.reason = b""
@@ -339,6 +217,7 @@ class Incoming:
         if self.status < 100 or sink.in_head or not proper:
             raise httpx.RemoteProtocolError("illegal head of an answer")
         if self.status < 200 and self.status != 101:
+            self.may_send = self.may_send or self.status == 100
             return False
         self.reason = sink.reason
         self.version = b"HTTP/" + parser.get_http_version().encode("ascii")

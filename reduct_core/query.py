@@ -16,7 +16,6 @@ from reduct_api.types import RequestSpec, StreamSpec
 
 from . import conditions, errors, messages, names
 from .conditions import Condition
-from .gates import Claim, Mode, bucket_claims, entry_claims
 from .headers import Answer, parse_v1, parse_v2
 from .http1 import MAX_HEAD_BYTES
 from .sieve import NO_FILTERS, Filters, superset
@@ -110,7 +109,7 @@ def make_plan(
     conditions.check_ext(ext)
     if when is None and ext is None:
         when = superset(filters.include)
-    begin, end = _bounds(start, stop)
+    begin, end = bounds(start, stop)
     body = models.QueryEntry(
         query_type=models.QueryType.QUERY,
         entries=list(selected),
@@ -118,7 +117,7 @@ def make_plan(
         stop=end,
         ttl=_ttl(ttl),
         when=when,
-        strict=_flag(strict, "strict"),
+        strict=flag(strict, "strict"),
         ext=ext,
     )
     # What comes after the last record that is wanted would be read in vain.
@@ -167,7 +166,7 @@ def metadata(plan: Plan, entry: str, start: int, stop: int) -> Plan:
     return evolve(plan, entries=[entry], body=body, head=True)
 
 
-def _bounds(start: TimestampLike | None, stop: TimestampLike | None) -> tuple[int, int]:
+def bounds(start: TimestampLike | None, stop: TimestampLike | None) -> tuple[int, int]:
     """Return both bounds; the server's own defaults refuse entries that lie outside (T9)."""
     begin, end = optional_us(start, "start", 0), optional_us(stop, "stop", MAX_US)
     if begin > end:
@@ -185,7 +184,7 @@ def _ttl(ttl: float | None) -> int:
     return math.ceil(ttl)
 
 
-def _flag(value: bool | None, name: str) -> bool | None:
+def flag(value: bool | None, name: str) -> bool | None:
     if value is not None and not isinstance(value, bool):
         raise TypeError(f"{name}={value!r} must be True, False or None")
     return value
@@ -375,52 +374,6 @@ def users_level() -> int:
     return level
 
 
-def remove_body(
-    entries: object,
-    start: TimestampLike | None,
-    stop: TimestampLike | None,
-    when: Condition | None,
-    *,
-    strict: bool | None,
-    ext: Any,
-    everything: bool,
-) -> models.QueryEntry:
-    """Return the body of a removal; ValueError if it could remove more than was meant."""
-    selected = names.entry_list(entries)
-    if not selected:
-        raise ValueError("entries must not be empty: the server would take every entry")
-    if ext is not None:
-        raise ValueError("ext: the server ignores extensions in removals; use when=")
-    conditions.check(when, selected)
-    restricted = start is not None or stop is not None or conditions.restricts(when)
-    if restricted and everything:
-        raise ValueError("everything=True contradicts start=, stop= and when=; leave one out")
-    if not restricted and not everything:
-        raise ValueError(
-            "this would remove all records of the entries; pass everything=True if that is meant,"
-            " or start=, stop= or when="
-        )
-    begin, end = _bounds(start, stop)
-    return models.QueryEntry(
-        query_type=models.QueryType.REMOVE,
-        entries=list(selected),
-        start=begin,
-        stop=end,
-        when=when,
-        strict=_flag(strict, "strict"),
-    )
-
-
-def refuse_filters(**filters: object) -> None:
-    """Raise TypeError for filters that a removal cannot have, naming the cure."""
-    given = [f"{name}=" for name, value in filters.items() if value is not None]
-    if given:
-        raise TypeError(
-            f"remove_query() cannot take {', '.join(given)}: the server would ignore it and remove"
-            " more; query() with it, then remove what came by remove_batch(), or use when="
-        )
-
-
 def check_patterns(entries: Sequence[str], version: tuple[int, int] | None) -> None:
     """Raise ReductError for patterns that the server would take for something else."""
     if version is None or version >= (1, 21):
@@ -432,17 +385,3 @@ def check_patterns(entries: Sequence[str], version: tuple[int, int] | None) -> N
             f"the patterns {strange} need ReductStore 1.21, the server speaks API"
             f" {version[0]}.{version[1]}, which knows '*' at the end of a name only",
         )
-
-
-def removed_records(answer: models.QueryId | models.RemovedRecords) -> int:
-    """Return how many records a removal removed."""
-    if not isinstance(answer, models.RemovedRecords):
-        raise errors.ProtocolError(200, "the answer to a removal has no number of records")
-    return answer.removed_records
-
-
-def remove_claims(bucket: str, entries: Sequence[str]) -> Sequence[Claim]:
-    """Return what a removal by query claims: its entries, or the bucket for patterns."""
-    if any(names.is_pattern(entry) for entry in entries):
-        return bucket_claims(bucket)
-    return entry_claims(bucket, entries, Mode.REMOVE)

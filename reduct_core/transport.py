@@ -31,6 +31,10 @@ T = TypeVar("T")
 Spec: TypeAlias = RequestSpec[Any] | StreamSpec
 
 
+ASKING_BYTES = 1024 * 1024
+"""From this size on a body that comes from a stream is sent when the server asks for it."""
+
+
 @frozen
 class Send:
     """Send the request; resume with the response, its body unread, or throw the error."""
@@ -172,7 +176,7 @@ class Session:
             request = httpx.Request(
                 spec.method,
                 self.config.url.copy_with(raw_path=path),
-                headers={**self.config.headers, **spec.headers},
+                headers={**self.config.headers, **spec.headers, **_question(spec)},
                 content=spec.content,
                 extensions=extensions,
             )
@@ -215,6 +219,15 @@ def _query(params: Mapping[str, str | int]) -> bytes:
         # Nearly always; names of parameters need no quotes.
         return "&".join([f"{name}={value}" for name, value in params.items()]).encode("ascii")
     return urlencode(params).encode("ascii")
+
+
+def _question(spec: Spec) -> dict[str, str]:
+    """Return the header that asks for leave to send a large body that comes from a stream.
+
+    It cannot be sent twice, and most of the server's errors would come behind all of it (T20).
+    """
+    sizes = [int(value) for name, value in spec.headers.items() if name.lower() == "content-length"]
+    return {"expect": "100-continue"} if sizes and sizes[0] >= ASKING_BYTES else {}
 
 
 _BODY_METHODS = frozenset({"POST", "PUT", "PATCH"})

@@ -9,8 +9,8 @@ from typing import Self
 
 import httpx
 
-from reduct_core.http1 import Piece
 from reduct_core.messages import Origin
+from reduct_core.outgoing import Piece
 
 SMALL_BYTES = 64 * 1024
 RECEIVE_BYTES = 1024 * 1024

@@ -10,7 +10,7 @@ from typing import Any
 
 from reduct_api import api, models
 from reduct_core import attachments as attachment_codec
-from reduct_core import batch_writes, links, names, reads, server, writes
+from reduct_core import batch_writes, links, names, reads, removals, server, writes
 from reduct_core import labels as label_codec
 from reduct_core import query as queries
 from reduct_core.batch_writes import MAX_RECORDS
@@ -646,19 +646,19 @@ class Bucket:
         server would ignore them and remove more. Query with them, then remove what came by
         `remove_batch`.
         """
-        queries.refuse_filters(
+        removals.refuse_filters(
             include=include, exclude=exclude, limit=limit, each_n=each_n, each_s=each_s
         )
-        body = queries.remove_body(
+        body = removals.remove_body(
             entries, start, stop, when, strict=strict, ext=ext, everything=everything
         )
         selected = body.entries or []
         check_patterns(self._io, self._name, selected)
-        with self._io.gate(queries.remove_claims(self._name, selected)):
+        with self._io.gate(removals.remove_claims(self._name, selected)):
             answer = self._io.send(
                 api.io.io_query.build_request(self._name, body=body), repeatable=False
             )
-        return queries.removed_records(answer)
+        return removals.removed_records(answer)
 
     # --- links and attachments -------------------------------------------------------------
 

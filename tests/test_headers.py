@@ -305,7 +305,8 @@ def test_b29_single_answers_in_any_case() -> None:
 def test_a_single_answer_without_type_has_the_default() -> None:
     headers = single()
     del headers["content-type"]
-    assert codec.single_head(lines(headers.multi_items()), "entry").content_type == "application/octet-stream"
+    head = codec.single_head(lines(headers.multi_items()), "entry")
+    assert head.content_type == "application/octet-stream"
 
 
 @pytest.mark.parametrize(
