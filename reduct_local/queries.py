@@ -75,7 +75,7 @@ class Queries:
             stream = self._entry_stream(bucket, entry, request)
             streams = [stream]
         limits = self._directed_limits(bool(streams), request.when)
-        _refuse_extensions(request)
+        _refuse_extensions(request, query_id)
         now = time.monotonic()
         for each in streams:
             each.fill(LOOKS_AT_CREATION // len(streams), now)
@@ -222,19 +222,29 @@ class Queries:
         self._drop_places([place for place in self._running if place[0] == bucket])
 
     def forget_entries(self, bucket: str, entry: str) -> None:
-        """Drop the queries of an entry and of those below it, which were removed or renamed.
+        """Drop the queries of an entry and of those below it, which were removed.
 
         Queries of `/io` go on with their other entries.
         """
+        self._drop_from_merged(bucket, entry)
+        below: list[_Place] = [
+            (where, name)
+            for where, name in self._running
+            if where == bucket and name is not None and f"{name}/".startswith(f"{entry}/")
+        ]
+        self._drop_places(below)
+
+    def forget_renamed(self, bucket: str, entry: str) -> None:
+        """Drop the queries of all entries of a bucket in which one was renamed.
+
+        So does the real server. Queries of `/io` go on with their other entries.
+        """
+        self._drop_from_merged(bucket, entry)
+        self._drop_places([place for place in self._running if place[0] == bucket and place[1]])
+
+    def _drop_from_merged(self, bucket: str, entry: str) -> None:
         for query in self._running.get((bucket, None), {}).values():
             query.stream.drop(entry)
-        self._drop_places(
-            [
-                (where, name)
-                for where, name in self._running
-                if where == bucket and name is not None and f"{name}/".startswith(f"{entry}/")
-            ]
-        )
 
     def close(self) -> None:
         """Drop all queries; waiting reads end with 404."""
@@ -276,12 +286,25 @@ def _directives(when: object) -> Directives:
     return parse_condition(when).directives
 
 
-def _refuse_extensions(request: QueryRequest) -> None:
+def _refuse_extensions(request: QueryRequest, query_id: int) -> None:
     """Raise ApiError 422 for a query with extensions: there are none."""
     directives = request.when if isinstance(request.when, Mapping) else {}
     wanted = directives.get("#ext", request.ext)
-    if wanted is not None:
-        raise ApiError(422, f"Unknown extension: {wanted}")
+    if wanted is None:
+        return
+    step = wanted[0] if isinstance(wanted, list) and wanted else wanted
+    if not isinstance(step, Mapping):
+        raise ApiError(
+            422,
+            "Extension parameters must be a JSON object or an array of JSON objects "
+            f"in query id={query_id}",
+        )
+    if "when" in step:
+        check_syntax(step["when"])
+    name = next((key for key in step if key != "when"), None)
+    if name is None:
+        raise ApiError(422, f"Extension name is not found in query id={query_id}")
+    raise ApiError(422, f"Unknown extension '{name}' in query id={query_id}")
 
 
 def _unknown(query_id: int) -> ApiError:

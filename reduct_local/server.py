@@ -42,6 +42,9 @@ _REMOVAL_DELAY = 0.005
 
 _BACKLOG = 1024
 
+_ACCEPT_TURNS = 5
+"""How many turns asyncio takes from accepting a connection to its protocol, at most."""
+
 
 class Server:
     """A ReductStore server in a thread of this process.
@@ -309,14 +312,17 @@ class _Connections:
 
     async def _end(self) -> None:
         """Close idle connections at once, the others after their answers or some time."""
+        # What was accepted just now is not among the connections before some turns of the loop.
+        for _ in range(_ACCEPT_TURNS):
+            await asyncio.sleep(0)
         for connection in list(self._state.connections):
             connection.shutdown()
         if self._state.tasks:
             await asyncio.wait(list(self._state.tasks), timeout=STOP_SECONDS)
-        for connection in list(self._state.connections):
-            connection.transport.abort()
-        # One turn of the loop tells the requests left that their clients are gone.
-        await asyncio.sleep(0)
+        while self._state.connections:
+            for connection in list(self._state.connections):
+                connection.transport.abort()
+            await asyncio.sleep(0)
         tasks = list(self._state.tasks)
         for task in tasks:
             task.cancel()

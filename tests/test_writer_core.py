@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 from attrs import define, field
-from hypothesis import assume, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import (
     RuleBasedStateMachine,
@@ -30,10 +30,9 @@ from reduct_core.errors import (
     TransportError,
 )
 from reduct_core.lanes import RECORD_BYTES, KnownTimes, Lane, WriterSettings
-from reduct_core.many import given as record_given
 from reduct_core.write_report import NAMED, FailedRecord, WriteError, WriteReport
 from reduct_core.writer import Collector, Parcel, Rest
-from reduct_core.writes import Call, RecordKey
+from reduct_core.writes import Call, Errors, RecordKey
 
 LABEL = {"n": 1}
 
@@ -76,8 +75,10 @@ def keys_of(parcel: Parcel) -> list[RecordKey]:
 def send(collector: Collector[Flag], parcel: Parcel, failing: set[RecordKey] | None = None) -> None:
     """Settle all calls of a parcel, the records `failing` with an error each."""
     while (call := collector.begin(parcel)) is not None:
-        found = {key: ConflictError(409, "exists") for key in call.keys if key in (failing or ())}
-        collector.settle(parcel, collector.failures(found), 0)
+        found: Errors = {
+            key: ConflictError(409, "exists") for key in call.keys if key in (failing or ())
+        }
+        collector.settle(parcel, collector.failures(call, found), 0)
 
 
 @define
@@ -396,13 +397,13 @@ def test_space_is_told_when_there_is_some() -> None:
     collector = opened(buffer_bytes=3 * RECORD_BYTES + 100, batch_records=2)
     assert [add(collector, "a", us) for us in range(3)] == [None] * 3
     space = add(collector, "a", 3)
-    assert space is not None
+    assert isinstance(space, Flag)
     parcel = took(collector)
     assert add(collector, "a", 3) is space
-    assert not space.is_set
+    before = space.is_set
     send(collector, parcel)
     collector.release(parcel, 0.0)
-    assert space.is_set
+    assert (before, space.is_set) == (False, True)
     assert add(collector, "a", 3) is None
 
 
@@ -462,7 +463,7 @@ def begun(collector: Collector[Flag], *times: int) -> tuple[Parcel, Call]:
     return parcel, call
 
 
-ENDING = [
+ENDING: list[ReductError] = [
     AuthenticationError(401, ""),
     PermissionDeniedError(403, ""),
     NotFoundError(404, ""),
@@ -473,7 +474,12 @@ ENDING = [
     ProtocolError(200, ""),
     ReductError(-1, ""),
 ]
-PASSING = [ApiError(400, ""), ConflictError(409, ""), ApiError(422, ""), ApiError(500, "")]
+PASSING: list[ReductError] = [
+    ApiError(400, ""),
+    ConflictError(409, ""),
+    ApiError(422, ""),
+    ApiError(500, ""),
+]
 
 
 @pytest.mark.parametrize("hands_over", [False, True])
@@ -483,7 +489,7 @@ def test_errors_of_requests(error: ReductError, hands_over: bool) -> None:
     parcel, call = begun(collector, 1, 2)
     found = collector.refused(call, error)
     assert found == {("a", 1): error}
-    collector.settle(parcel, collector.failures(found), 0)
+    collector.settle(parcel, collector.failures(call, found), 0)
     collector.release(parcel, 0.0)
     ended = error in ENDING and not hands_over
     assert (collector.take(0.0) is None) == ended
@@ -491,6 +497,18 @@ def test_errors_of_requests(error: ReductError, hands_over: bool) -> None:
         with pytest.raises(WriteError, match="1 pending") as caught:
             add(collector, "a", 3)
         assert caught.value.__cause__ is error
+
+
+def test_errors_of_records_that_are_not_theirs() -> None:
+    """So the server answers a batch to a bucket that does not exist."""
+    for statuses, ended in [((404, 404), True), ((404, 409), False), ((404, None), False)]:
+        collector = opened()
+        parcel, call = begun(collector, 1, 2)
+        pairs = zip(call.keys, statuses, strict=True)
+        found = {key: ReductError(status, "") for key, status in pairs if status}
+        collector.settle(parcel, collector.failures(call, found), 0)
+        collector.release(parcel, 0.0)
+        assert (collector.take(0.0) is None) == ended
 
 
 def test_failed_times_may_be_written_again() -> None:
@@ -565,20 +583,3 @@ def test_errors_are_pickled_with_their_report() -> None:
     assert (copy, copy.report, str(copy)) == (error, report, "Status 409: text")
     assert isinstance(copy, WriteError)
     assert WriteError(409, "text").failed == ()
-
-
-# --- records of write_many -----------------------------------------------------------------
-
-
-@given(st.lists(st.integers(), max_size=7))
-def test_tuples_of_two_to_five(values: list[int]) -> None:
-    if 2 <= len(values) <= 5:
-        one = record_given(tuple(values))
-        found = [one.entry, one.data, one.timestamp, one.labels, one.content_type]
-        assert found == [*values, *[None] * (5 - len(values))]
-    else:
-        with pytest.raises(TypeError, match="a record to write must be"):
-            record_given(tuple(values))
-    assume(values)
-    with pytest.raises(TypeError, match="not list"):
-        record_given(values)  # type: ignore[arg-type]

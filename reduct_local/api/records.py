@@ -96,13 +96,14 @@ async def write(request: Request, bucket: str, entry: str) -> Answer:
     await authorize(request, Permission.WRITE, bucket)
     try:
         head = _announced(request)
-        upload = Upload(state(request).engine, bucket, [(entry, head)], single=True)
-        await receive(request, upload)
-        if upload.errors:
-            raise upload.errors[0]
     except ApiError:
         await drain(request)
         raise
+    upload = Upload(state(request).engine, bucket, [(entry, head)], single=True)
+    await receive(request, upload)
+    if upload.errors:
+        await drain(request)
+        raise upload.errors[0]
     return Answer()
 
 

@@ -237,6 +237,7 @@ def test_writer_slots(new_server: NewServer) -> None:
         with connect(server) as first, connect(server) as second:
             first.sendall(head(f"/b/{bucket}/e?ts=1", 100) + b"a")
             raw.wait_for({f"/b/{bucket}/e?ts=1": 425})
+            assert raw("POST", f"/b/none{bucket}/e?ts=2", body=b"x").status == 404
             second.sendall(head(f"/b/{bucket}/e?ts=2", 1) + b"x")
             while not select.select([second], [], [], 0.5)[0]:
                 first.sendall(b"a")
@@ -304,6 +305,15 @@ def test_rename_entry(raw: Raw, store: str) -> None:
     assert raw("PUT", f"/b/{store}/none/rename", body=body).status in {404, 409}
     for wrong in (b"", b"{}", b"[]", b'{"new_name": 1}', b'{"new_name": "b!"}'):
         assert raw("PUT", f"/b/{store}/a/rename", body=wrong).status == 422, wrong
+
+
+def test_rename_loses_the_queries_of_all_entries(raw: Raw, store: str) -> None:
+    for entry in ("x", "y"):
+        raw("POST", f"/b/{store}/{entry}?ts=1", body=b"x")
+    found = [json.loads(raw("GET", f"/b/{store}/{entry}/q").body)["id"] for entry in ("x", "y")]
+    assert raw("PUT", f"/b/{store}/x/rename", body=b'{"new_name": "z"}').status == 200
+    assert raw("GET", f"/b/{store}/z?q={found[0]}").status == 404
+    assert raw("GET", f"/b/{store}/y?q={found[1]}").status == 404
 
 
 def test_json_is_looked_at_before_the_token(auth_server: Server) -> None:

@@ -406,6 +406,19 @@ def test_query_without_contents(caplog: pytest.LogCaptureFixture) -> None:
     assert "only_metadata" in caplog.text
 
 
+def test_removed_record_is_gone_at_once() -> None:
+    """The real server may deliver it from a cache for ten minutes."""
+    with reduct_local.Server() as server, closing(Raw(server.url)) as raw:
+        bucket = raw.new_bucket()
+        raw("POST", f"/b/{bucket}/e?ts=1", body=CONTENT)
+        path = target(created(raw, bucket))
+        assert raw("GET", path).status == 200
+        assert raw("PATCH", f"/b/{bucket}/e?ts=1", {"x-reduct-label-a": "1"}).status == 200
+        assert raw("GET", path).header("x-reduct-label-a") == "1"
+        assert raw("DELETE", f"/b/{bucket}/e?ts=1").status == 200
+        assert raw("GET", path).status == 404
+
+
 def test_lengths_are_logged(caplog: pytest.LogCaptureFixture) -> None:
     with reduct_local.Server() as server, closing(Raw(server.url)) as raw:
         path = target(created(raw, "b"))
