@@ -302,6 +302,12 @@ class _Connections:
         try:
             yield
         finally:
+            # A connection that was accepted just now would be lost unclosed if asyncio closed
+            # the server before the connection has its protocol some turns later.
+            with contextlib.suppress(NotImplementedError):  # loops without readers
+                loop.remove_reader(listener)
+            for _ in range(_ACCEPT_TURNS):
+                await asyncio.sleep(0)
             server.close()
             await self._end()
 
@@ -312,9 +318,6 @@ class _Connections:
 
     async def _end(self) -> None:
         """Close idle connections at once, the others after their answers or some time."""
-        # What was accepted just now is not among the connections before some turns of the loop.
-        for _ in range(_ACCEPT_TURNS):
-            await asyncio.sleep(0)
         for connection in list(self._state.connections):
             connection.shutdown()
         if self._state.tasks:

@@ -31,16 +31,22 @@ def reduct_async_bucket(reduct_server, reduct_bucket):
 """
 
 
-OTHERS = ("schemathesis", "respx", "hypothesispytest", "randomly")
-"""Plugins of this project's tests that take long to import, import httpx, or change the order."""
+OTHERS = ("schemathesis", "respx", "hypothesispytest", "randomly", "asyncio", "trio")
+"""Plugins that take long to import, import httpx, or change the order of tests."""
+
+ASYNC_PLUGINS = {
+    "asyncio": ["-p", "pytest_asyncio.plugin", "-o", "asyncio_default_fixture_loop_scope=function"],
+    "anyio": [],
+    "trio": ["-p", "pytest_trio.plugin"],
+}
+"""What loads the plugin of each marker for async tests; that of anyio is always there."""
 
 
 def run(pytester: pytest.Pytester, source: str, *options: str) -> pytest.RunResult:
     """Return how a session with one module of tests went."""
     pytester.makepyfile(PREAMBLE + source)
     without = [option for name in OTHERS for option in ("-p", f"no:{name}")]
-    loops = ["-o", "asyncio_default_fixture_loop_scope=function"]
-    return pytester.runpytest_subprocess("-W", "error", *without, *loops, *options, timeout=120)
+    return pytester.runpytest_subprocess("-W", "error", *without, *options, timeout=120)
 
 
 def test_it_is_registered() -> None:
@@ -107,25 +113,23 @@ def test_the_server_is_shared(reduct_server, reduct_url):
     result.assert_outcomes(passed=8)
 
 
-@pytest.mark.parametrize(
-    ("marker", "count"),
-    [("pytest.mark.asyncio", 2), ("pytest.mark.anyio", 4), ("pytest.mark.trio", 2)],
-)
+@pytest.mark.parametrize(("marker", "count"), [("asyncio", 2), ("anyio", 4), ("trio", 2)])
 def test_async_code(pytester: pytest.Pytester, marker: str, count: int) -> None:
     result = run(
         pytester,
         f"""
-@{marker}
+@pytest.mark.{marker}
 async def test_one(reduct_async_bucket):
     await use(reduct_async_bucket)
 
-@{marker}
+@pytest.mark.{marker}
 async def test_two(reduct_async_bucket):
     await use(reduct_async_bucket)
 
 def test_nothing_is_left():
     gc.collect()
 """,
+        *ASYNC_PLUGINS[marker],
     )
     result.assert_outcomes(passed=count + 1)
 

@@ -147,6 +147,7 @@ async def _remove_entry(request: Request, bucket: str, entry: str) -> Answer:
     await authorize(request, Permission.WRITE, bucket)
     server = state(request)
     server.engine.remove_entry(bucket, entry)
+    server.queries.forget_entries(bucket, entry)
     server.after_removal()
     return Answer()
 
@@ -160,7 +161,7 @@ async def rename_entry(request: Request, bucket: str, entry: str) -> Answer:
     await authorize(request, Permission.WRITE, bucket)
     server = state(request)
     server.engine.rename_entry(bucket, entry, new_name)
-    server.queries.forget_entries(bucket, entry)
+    server.queries.forget_renamed(bucket, entry)
     return Answer()
 
 

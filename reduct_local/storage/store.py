@@ -175,12 +175,12 @@ class Store:
 
     def _reload(self) -> None:
         """Forget what was not stored, after a transaction that was undone."""
-        provisioned = [bucket.name for bucket in self.buckets.values() if bucket.provisioned]
+        provisioned = {bucket.id for bucket in self.buckets.values() if bucket.provisioned}
         self._end_writes()
         self._changes.clear()
         self._load()
-        for name in provisioned:
-            self.buckets[name].provisioned = True
+        for bucket in self.buckets.values():
+            bucket.provisioned = bucket.id in provisioned
 
     def _load(self) -> None:
         execute = self.database.execute

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from reduct_local.conditions import parse_condition
+from reduct_local.conditions import Evaluation, parse_condition
 from reduct_local.conditions.nodes import LimitReachedError
 from reduct_local.conditions.parser import parse_nodes
 from reduct_local.conditions.values import Value
@@ -49,7 +49,7 @@ def selected(
     when: object, records: Iterable[Labelled], *, strict: bool = False
 ) -> list[Labelled | str]:
     """Return what a condition selects of records, with "end" at a `$limit`."""
-    evaluation = parse_condition(when).start(strict=strict)
+    evaluation: Evaluation[Labelled] = parse_condition(when).start(strict=strict)
     found: list[Labelled | str] = []
     for record in records:
         chosen = evaluation.select(record)

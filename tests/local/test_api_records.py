@@ -107,6 +107,19 @@ def test_body_of_another_size_breaks_the_record(raw: Raw, store: str, declared: 
     assert raw("GET", f"/b/{store}/e?ts=1").body == good
 
 
+def test_body_that_is_much_too_long(raw: Raw, store: str) -> None:
+    headers = {"x-reduct-content-length": "5"}
+    body = b"x" * 2_000_000
+    assert raw("POST", f"/b/{store}/e?ts=1", headers, body, chunked=True).status == 200
+    assert raw("GET", f"/b/{store}/e?ts=1").status == 500
+
+
+def test_large_body_that_is_refused(raw: Raw, store: str) -> None:
+    body = b"x" * 3_000_000
+    assert raw("POST", f"/b/none{store}/e?ts=1", body=body).status == 404
+    assert raw("GET", f"/b/{store}").status == 200
+
+
 def test_value_of_a_label_that_is_not_ascii(raw: Raw, store: str) -> None:
     assert raw("POST", f"/b/{store}/e?ts=1", {"x-reduct-label-a": "\xe4"}, b"x").status == 422
     assert raw("POST", f"/b/{store}/e?ts=1", {"Content-Type": "\xe4"}, b"x").status == 422
@@ -287,6 +300,15 @@ def test_remove_entry(raw: Raw, store: str) -> None:
     raw.wait_for({f"/b/{store}/x/y?ts=1": 404})
     assert raw("DELETE", f"/b/{store}/x").status in {404, 409}
     assert raw("GET", f"/b/{store}/other?ts=1").status == 200
+
+
+def test_queries_do_not_outlive_their_entry(raw: Raw, store: str) -> None:
+    raw("POST", f"/b/{store}/x?ts=1", body=b"x")
+    number = json.loads(raw("GET", f"/b/{store}/x/q").body)["id"]
+    assert raw("DELETE", f"/b/{store}/x").status == 200
+    raw.wait_for({f"/b/{store}/x?ts=1": 404})
+    assert raw("POST", f"/b/{store}/x?ts=1", body=b"x").status == 200
+    assert raw("GET", f"/b/{store}/x?q={number}").status == 404
 
 
 def test_attachments_are_refused_before_the_token_is_looked_at(auth_server: Server) -> None:

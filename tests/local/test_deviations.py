@@ -20,7 +20,89 @@ from tests.local.wire_calls import call, connect, exchange, read_until, status
 
 README = Path(reduct_local.__file__).with_name("README.md")
 
-ELSEWHERE: dict[str, str] = {}
+ELSEWHERE: dict[str, str] = {
+    (
+        "Sizes in listings and quotas count each record as the real server does when it is "
+        "written; the real server counts some dozen bytes more for a block that it has saved "
+        "(when it is full, after removals, from time to time)."
+    ): "tests.local.test_engine_buckets::test_sizes_are_those_of_the_records",
+    (
+        "A timestamp that is taken is refused (409) among late records, too; the real server "
+        "overlooks it in overlapping blocks and stores two."
+    ): "tests.local.test_engine_quotas::test_late_records",
+    (
+        "An attachment takes the place of the one with the same key, whatever the key looks "
+        "like; the real server keeps both for keys such as `1`, `true`, `5s` or `&k`."
+    ): "tests.local.test_engine_records::test_attachment_takes_the_place_of_its_key",
+    (
+        "Records that were unfinished when the server ended are gone after a restart; on the "
+        "real server they stay unfinished."
+    ): "tests.local.test_engine_file::test_started_records_leave_nothing",
+    (
+        "The data file does not shrink; the space of removed records is used again."
+    ): "tests.local.test_engine_file::test_space_of_removed_records_is_used_again",
+    (
+        "Time zones in conditions are those of the installed package tzdata; the real server "
+        "carries tables of its own version (2025b in 1.21.4)."
+    ): "tests.local.test_conditions_operators::test_dates",
+    (
+        "Conditions that end the real server are 422, and told in the log."
+    ): "tests.local.test_conditions_values::test_arithmetic_that_ends_the_real_server",
+    (
+        "A replication keeps what waits after every broken connection; the real server drops "
+        "a batch when the connection breaks after the request was sent."
+    ): "tests.local.test_replication_trouble::test_what_cannot_be_sent_now_is_sent_later",
+    (
+        "A record that is written and updated before it is forwarded arrives; the real server"
+        " sends it twice in one batch, which the destination refuses."
+    ): "tests.local.test_replication_trouble::test_written_and_updated_before_it_is_sent",
+    (
+        "Batches of replications never have more than 85 records or 400,000 bytes of heads, "
+        "so that destinations with default limits take them; a record that no batch header "
+        "can carry is dropped and counted alone, not with its batch."
+    ): "tests.local.test_replication_trouble::test_sizes_of_batches",
+    (
+        "A destination token that no header can carry is refused (422); it ends the real server."
+    ): "tests.local.test_replication_trouble::test_a_token_that_no_header_can_carry",
+    (
+        "The modes of lifecycle policies act at once; on the real server a running policy "
+        "goes on deleting after a change to `dry_run`."
+    ): "tests.local.test_lifecycles::test_a_change_of_mode_acts_at_once",
+    (
+        "Lifecycle policies of type `compress` are accepted and change nothing: contents are "
+        "never compressed here."
+    ): "tests.local.test_lifecycles::test_compress_changes_nothing",
+    (
+        "GET of a query with `only_metadata` gets 422 where its records have content; the "
+        "real server takes the records and closes the connection without an answer."
+    ): "tests.local.test_api_batches::test_get_of_a_query_without_contents",
+    (
+        "A single read or link of a record with a label that no header can name (`a b`, `@x`)"
+        " gets 422, and so does a v1 batch with label names that are not ASCII; the real "
+        "server ends."
+    ): "tests.local.test_api_records::test_label_that_no_header_can_name",
+    (
+        "Control characters in the messages of failed records are shown as `?`; the real "
+        "server ends."
+    ): "tests.local.test_api_batches::test_control_characters_in_the_report",
+    (
+        "Ranges of links are clamped to the record, as RFC 9110 says; the real server pads "
+        "them with zero bytes, answers 416 to `-n` beyond the size, or closes the connection."
+        " A `Range` of another unit is ignored; the real server ends."
+    ): "tests.local.test_links::test_range_is_clamped",
+    (
+        "Links show changes and removals of their record at once; the real server may deliver"
+        " it from a cache for ten minutes."
+    ): "tests.local.test_links::test_removed_record_is_gone_at_once",
+    (
+        "A link over a continuous query gets 404 when its record does not come; the real "
+        "server searches for ever."
+    ): "tests.local.test_links::test_continuous_query_without_the_record",
+    (
+        "A link with a salt or nonce of a wrong length gets 422; the real server ends. Links "
+        "of one server cannot be opened by the other, which derives the key differently."
+    ): "tests.local.test_links::test_lengths_are_logged",
+}
 """Lines that tests of other modules hold: line -> `module::test`."""
 
 HELD: dict[str, str] = dict(ELSEWHERE)
@@ -173,8 +255,10 @@ def test_wording() -> None:
     "is kept without it."
 )
 def test_no_system_bucket() -> None:
-    with Server(token="secret") as server:
+    clock = ManualClock()
+    with Server(token="secret", clock=clock) as server:
         call(server.port, "POST", "/api/v1/b/x", token="secret")
+        clock.advance(10)
         me = call(server.port, "GET", "/api/v1/me", token="secret").json
         assert me["last_access"] is not None
         listed = call(server.port, "GET", "/api/v1/list", token="secret").json["buckets"]

@@ -271,6 +271,7 @@ def test_transaction_undoes_everything_after_a_failure(engine: Engine) -> None:
             write(engine, "a", 2)
             write(engine, "b/c", 3)
             engine.create_bucket("other")
+            engine.set_provisioned("other")
             engine.remove_records(BUCKET, "a", [1])
             raise ZeroDivisionError
 

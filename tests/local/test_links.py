@@ -469,6 +469,21 @@ def test_link_needs_the_permission_of_its_token(auth_server: Server) -> None:
         owner("DELETE", f"/tokens/{bucket}")
 
 
+def test_link_of_an_expired_token() -> None:
+    clock = reduct_local.ManualClock(1_000_000_000_000_000)
+    with reduct_local.Server("secret", clock=clock) as server:
+        with closing(Raw(server.url, "secret")) as owner:
+            bucket = owner.new_bucket()
+            owner("POST", f"/b/{bucket}/e?ts=1", body=CONTENT)
+            body = {"permissions": {"read": ["*"]}, "expires_at": "2001-09-09T02:00:00Z"}
+            value = json.loads(owner("POST", "/tokens/t", body=json.dumps(body).encode()).body)
+            with closing(Raw(server.url, value["value"])) as reader:
+                path = target(created(reader, bucket))
+            assert owner("GET", path).status == 200
+            clock.advance(3600)
+            assert owner("GET", path).status == 401
+
+
 def test_link_outlives_a_restart(new_server: NewServer) -> None:
     with new_server(token="secret") as server:
         with closing(Raw(server.url, "secret")) as raw:

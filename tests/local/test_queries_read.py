@@ -115,6 +115,21 @@ async def test_time_to_live(world: World) -> None:
         await world.batch(ended)
 
 
+async def test_expired_queries_are_given_up(world: World) -> None:
+    """They do not pile up, while the others of their place live on."""
+    world.write(1)
+    living = world.create(ttl=1000)
+    for _ in range(10):
+        first = world.create(ttl=10)
+        for _ in range(100):
+            world.create(ttl=10)
+        world.clock.advance(10)
+        with status(404):
+            await world.batch(first)
+    assert len(world.queries._running[BUCKET, "a"]) < 300
+    assert await world.times(living) == [1]
+
+
 async def test_no_time_to_live(world: World) -> None:
     """The first read is 404; over entries of `/io` already the creation."""
     world.write(1)
