@@ -165,4 +165,4 @@ class Writer:
             found = await attempt(self._io, call)
         except ReductError as error:
             found = self._collector.refused(call, error)
-        return self._collector.failures(found)
+        return self._collector.failures(call, found)

@@ -8,7 +8,8 @@ ReductError                      base: ``status_code`` (-1 without an answer), `
 |   |-- PermissionDeniedError    403
 |   |-- NotFoundError            404
 |   `-- ConflictError            409
-`-- ProtocolError                an answer that is not the API's: short body, bad header, HTML
+|-- ProtocolError                an answer that is not the API's: short body, bad header, HTML
+`-- WriteError                   records of a writer are not stored (`write_report`)
 
 Bad arguments are ValueError or TypeError, raised before anything is sent.
 """

@@ -57,7 +57,7 @@ def token_request(
 ) -> models.TokenCreateRequest:
     """Return the checked request for a token."""
     if not isinstance(permissions, models.Permissions):
-        raise TypeError(f"permissions must be models.Permissions, not {type(permissions).__name__}")
+        raise TypeError(f"permissions must be Permissions, not {type(permissions).__name__}")
     if expires_at is not None and not isinstance(expires_at, datetime):
         raise TypeError(f"expires_at must be a datetime, not {type(expires_at).__name__}")
     if ttl is not None and (isinstance(ttl, bool) or not isinstance(ttl, int)):
@@ -85,7 +85,7 @@ def _aware(expires_at: datetime) -> datetime:
 def bucket_settings(settings: models.BucketSettings) -> models.BucketSettings:
     """Return settings of a bucket; TypeError for anything else."""
     if not isinstance(settings, models.BucketSettings):
-        raise TypeError(f"settings must be models.BucketSettings, not {type(settings).__name__}")
+        raise TypeError(f"settings must be BucketSettings, not {type(settings).__name__}")
     return settings
 
 

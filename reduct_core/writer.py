@@ -252,18 +252,28 @@ class Collector(Generic[S]):
             return parcel.calls[parcel.done]
 
     def refused(self, call: Call, error: ReductError) -> Errors:
-        """Return a failed request as errors of its records; some errors end the writer."""
-        ending = not isinstance(error, ApiError) or error.status_code in _ENDING
-        if ending and not self._settings.hands_over:
-            self.end(error)
+        """Return a failed request as errors of its records."""
+        if not isinstance(error, ApiError):
+            self._end_by(error)
         return dict.fromkeys(call.keys, error)
 
-    def failures(self, found: Errors) -> Sequence[FailedRecord]:
-        """Return errors of records, whose timestamps may then be written again."""
+    def failures(self, call: Call, found: Errors) -> Sequence[FailedRecord]:
+        """Return errors of records, whose timestamps may then be written again.
+
+        Where all records of a call have an error that is not theirs, it ends the writer.
+        """
+        foreign = [error for error in found.values() if error.status_code in _ENDING]
+        if foreign and len(foreign) == len(call.keys):
+            self._end_by(foreign[0])
         with self._lock:
             for key in found:
                 self._known.discard(key)
         return [FailedRecord(entry, us, error) for (entry, us), error in found.items()]
+
+    def _end_by(self, error: ReductError) -> None:
+        # A user who takes the errors decides for himself whether to go on.
+        if not self._settings.hands_over:
+            self.end(error)
 
     def settle(self, parcel: Parcel, failed: Sequence[FailedRecord], handled: int) -> None:
         """Note what came of the call that was begun; records not in `failed` are stored.

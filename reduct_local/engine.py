@@ -68,7 +68,7 @@ class Engine:
 
     def close(self) -> None:
         """Close the file; unfinished writes leave nothing behind. A second call does nothing."""
-        self._store.database.close()
+        self._store.close()
 
     def transaction(self) -> AbstractContextManager[None]:
         """Return a context in which all changes are made durable together, at its end.

@@ -47,12 +47,12 @@ class _Counter:
         self._window = max(rate.window_us, _SECOND)
         self._what = what
         self._clock = clock
-        self._clients: dict[str, tuple[int, int]] = {}
+        self.clients: dict[str, tuple[int, int]] = {}
         """By client: start of the window, amount used in it."""
 
     def use(self, client: str, amount: int) -> None:
         now = self._clock.now_us()
-        start, used = self._clients.get(client, (now, 0))
+        start, used = self.clients.get(client, (now, 0))
         if now - start >= self._window:
             start, used = now, 0
         if used + amount > self._amount:
@@ -62,17 +62,17 @@ class _Counter:
                 f"rate limit for {self._what} (client {client}) exceeded: used={used + amount} "
                 f"limit={self._amount} retry_after={wait}s",
             )
-        if client not in self._clients and len(self._clients) >= _CLIENTS:
+        if client not in self.clients and len(self.clients) >= _CLIENTS:
             self._forget(now)
-        self._clients[client] = (start, used + amount)
+        self.clients[client] = (start, used + amount)
 
     def _forget(self, now: int) -> None:
         fresh = {
             client: state
-            for client, state in self._clients.items()
+            for client, state in self.clients.items()
             if now - state[0] < self._window
         }
-        self._clients = fresh
+        self.clients = fresh
 
 
 class Limits:
@@ -88,9 +88,14 @@ class Limits:
         self, clock: Clock, *, api: Rate | None, ingress: Rate | None, egress: Rate | None
     ) -> None:
         self.counts_requests = api is not None
-        self._api = api and _Counter(api, "api requests", clock)
-        self._ingress = ingress and _Counter(ingress, "ingress bytes", clock)
-        self._egress = egress and _Counter(egress, "egress bytes", clock)
+        self._api = _Counter(api, "api requests", clock) if api else None
+        self._ingress = _Counter(ingress, "ingress bytes", clock) if ingress else None
+        self._egress = _Counter(egress, "egress bytes", clock) if egress else None
+
+    @property
+    def known_clients(self) -> int:
+        """How many clients' requests are being counted."""
+        return len(self._api.clients) if self._api else 0
 
     def api(self, client: str) -> None:
         """Count a request; 429 beyond the limit."""

@@ -8,7 +8,6 @@ from collections.abc import Callable, Iterator, Mapping
 from reduct_local.clock import Clock
 from reduct_local.conditions import (
     Condition,
-    Directives,
     EndsRealServerError,
     check_syntax,
     parse_condition,
@@ -18,7 +17,7 @@ from reduct_local.errors import ApiError
 from reduct_local.integers import U64_MAX
 from reduct_local.names import is_meta, select
 from reduct_local.query_request import QueryRequest
-from reduct_local.query_stream import EntryStream, MergedStream, Selection, Stream, no_content
+from reduct_local.query_stream import EntryStream, MergedStream, Selection, no_content
 from reduct_local.running_query import Batch, IoLimits, Query, fill_batch
 
 __all__ = ["Batch", "IoLimits", "Queries"]
@@ -31,8 +30,10 @@ LOOKS_AT_CREATION = 4096
 The real server begins to read at once, too: what is written later is not found any more.
 """
 
-_TOMBSTONE = {"$and": [{"$has": "remove"}, {"&remove": {"$eq": True}}]}
+FEW_QUERIES = 64
+"""Up to so many queries of a place nobody looks for expired ones."""
 
+_TOMBSTONE = {"$and": [{"$has": "remove"}, {"&remove": {"$eq": True}}]}
 
 _Place = tuple[str, str | None]
 """Bucket and entry of a query; None for queries of `/io`."""
@@ -52,7 +53,9 @@ class Queries:
         self._clock = clock
         self._limits = limits
         self._running: dict[_Place, dict[int, Query]] = {}
-        self._ids = itertools.count(1)
+        # From how many queries of a place on expired ones are looked for.
+        self._many: dict[_Place, int] = {}
+        self._next_id = 1
 
     def create(self, bucket: str, entry: str | None, request: QueryRequest) -> int:
         """Return the id of a new query; `entry` None: over `request.entries` (`/io`).
@@ -60,31 +63,48 @@ class Queries:
         Raises ApiError 404, 409 for bucket and entries, 422 range, condition or extension.
         """
         self._engine.check_bucket(bucket)
-        query_id = next(self._ids)
-        stream: Stream
         if entry is None:
             entries = select(self._engine.entry_names(bucket), request.entries or ())
-            streams = [self._entry_stream(bucket, name, request) for name in entries]
-            if streams and request.ttl == 0:
-                raise _unknown(query_id)
-            stream = MergedStream(streams)
-            # The real server gives every entry a query of its own.
-            self._ids = itertools.count(query_id + len(streams) + 1)
         else:
             self._engine.check_entry(bucket, entry)
-            stream = self._entry_stream(bucket, entry, request)
-            streams = [stream]
-        limits = self._directed_limits(bool(streams), request.when)
-        _refuse_extensions(request)
-        now = time.monotonic()
-        for each in streams:
-            each.fill(LOOKS_AT_CREATION // len(streams), now)
-        query = Query(stream, request, limits, self._clock.now_us())
-        self._running.setdefault((bucket, entry), {})[query_id] = query
+            entries = [entry]
+        # The real server gives every entry of `/io` a query of its own.
+        query_id = self._take_ids(1 if entry else 1 + len(entries))
+        conditions = _Conditions(request.when)
+        streams = [self._entry_stream(bucket, name, request, conditions) for name in entries]
+        if entry is None and streams and request.ttl == 0:
+            raise _unknown(query_id)
+        limits = self._limits_for(entries, conditions)
+        _refuse_extensions(request, query_id)
+        for stream in streams:
+            stream.fill(LOOKS_AT_CREATION // len(streams), time.monotonic())
+        source = streams[0] if entry else MergedStream(streams)
+        self._add((bucket, entry), query_id, Query(source, request, limits, self._clock.now_us()))
         return query_id
 
+    def _take_ids(self, count: int) -> int:
+        """Return the first of `count` new ids."""
+        self._next_id += count
+        return self._next_id - count
+
+    def _add(self, place: _Place, query_id: int, query: Query) -> None:
+        """Keep a query; those of its place that expired go before they are too many."""
+        queries = self._running.setdefault(place, {})
+        queries[query_id] = query
+        if len(queries) >= self._many.get(place, FEW_QUERIES):
+            now_us = self._clock.now_us()
+            for expired in [key for key, each in queries.items() if each.expired(now_us)]:
+                queries.pop(expired).drop()
+            self._many[place] = max(FEW_QUERIES, 2 * len(queries))
+
     def _entry_stream(
-        self, bucket: str, entry: str, request: QueryRequest, *, ends: bool = False
+        self,
+        bucket: str,
+        entry: str,
+        request: QueryRequest,
+        conditions: "_Conditions",
+        *,
+        ends: bool = False,
     ) -> EntryStream:
         """Return the stream of one entry; `ends`: though the request says continuous."""
         continuous = request.continuous and not ends
@@ -96,7 +116,7 @@ class Queries:
             entry,
             start,
             stop,
-            _condition(entry, request.when),
+            conditions.of(entry),
             request.strict,
             request.ttl / 4 if continuous else None,
         )
@@ -109,13 +129,13 @@ class Queries:
         start = oldest if request.start is None else request.start
         return start, after if request.stop is None else request.stop
 
-    def _directed_limits(self, has_entries: bool, when: object) -> IoLimits:
-        if has_entries:
-            return self._limits if when is None else self._limits.directed(_directives(when))
-        # Without an entry the real server looks neither at directives nor at its settings.
-        if when is not None:
-            check_syntax(when)
-        return IoLimits()
+    def _limits_for(self, entries: list[str], conditions: "_Conditions") -> IoLimits:
+        if not entries:
+            # The real server looks neither at directives nor at its settings then.
+            conditions.check_syntax()
+            return IoLimits()
+        condition = conditions.of(entries[0])
+        return self._limits if condition is None else self._limits.directed(condition.directives)
 
     def remove(self, bucket: str, entry: str | None, request: QueryRequest) -> int:
         """Remove the records that the query selects and return how many that were.
@@ -134,8 +154,9 @@ class Queries:
 
     def _remove_from(self, bucket: str, entry: str, request: QueryRequest) -> int:
         self._engine.check_entry(bucket, entry)
-        stream = self._entry_stream(bucket, entry, request, ends=True)
-        query_id = next(self._ids)
+        conditions = _Conditions(request.when)
+        stream = self._entry_stream(bucket, entry, request, conditions, ends=True)
+        query_id = self._take_ids(1)
         if request.ttl == 0:
             raise _unknown(query_id)
         # Block by block, as the real server: an error later on leaves these removed.
@@ -194,13 +215,12 @@ class Queries:
         return batch
 
     def _find(self, bucket: str, entry: str | None, query_id: int) -> Query:
-        """Return a query, which lives on from now; 404. Expired ones of the place go."""
+        """Return a query, which lives on from now; 404."""
         now_us = self._clock.now_us()
-        place = self._running.get((bucket, entry), {})
-        for expired in [key for key, query in place.items() if query.expired(now_us)]:
-            place.pop(expired).drop()
-        query = place.get(query_id)
-        if query is None:
+        queries = self._running.get((bucket, entry), {})
+        query = queries.get(query_id)
+        if query is None or query.expired(now_us):
+            queries.pop(query_id, None)
             raise _unknown(query_id)
         query.last_access_us = now_us
         return query
@@ -222,19 +242,29 @@ class Queries:
         self._drop_places([place for place in self._running if place[0] == bucket])
 
     def forget_entries(self, bucket: str, entry: str) -> None:
-        """Drop the queries of an entry and of those below it, which were removed or renamed.
+        """Drop the queries of an entry and of those below it, which were removed.
 
         Queries of `/io` go on with their other entries.
         """
+        self._drop_from_merged(bucket, entry)
+        below: list[_Place] = [
+            (where, name)
+            for where, name in self._running
+            if where == bucket and name is not None and f"{name}/".startswith(f"{entry}/")
+        ]
+        self._drop_places(below)
+
+    def forget_renamed(self, bucket: str, entry: str) -> None:
+        """Drop the queries of all entries of a bucket in which one was renamed.
+
+        So does the real server. Queries of `/io` go on with their other entries.
+        """
+        self._drop_from_merged(bucket, entry)
+        self._drop_places([place for place in self._running if place[0] == bucket and place[1]])
+
+    def _drop_from_merged(self, bucket: str, entry: str) -> None:
         for query in self._running.get((bucket, None), {}).values():
             query.stream.drop(entry)
-        self._drop_places(
-            [
-                (where, name)
-                for where, name in self._running
-                if where == bucket and name is not None and f"{name}/".startswith(f"{entry}/")
-            ]
-        )
 
     def close(self) -> None:
         """Drop all queries; waiting reads end with 404."""
@@ -242,6 +272,7 @@ class Queries:
 
     def _drop_places(self, places: list[_Place]) -> None:
         for place in places:
+            self._many.pop(place, None)
             for query in self._running.pop(place).values():
                 query.drop()
 
@@ -256,32 +287,60 @@ def _timestamps(stream: EntryStream) -> Iterator[int]:
             raise item
 
 
-def _condition(entry: str, when: object) -> Condition | None:
-    """Return the condition for the records of an entry; tombstones of attachments never match.
+class _Conditions:
+    """The conditions that a `when` means for entries: attachments have one of their own."""
+
+    def __init__(self, when: object) -> None:
+        self._when = when
+        self._parsed: dict[bool, Condition | None] = {}
+
+    def of(self, entry: str) -> Condition | None:
+        """Return the condition for the records of an entry; raises ApiError 422."""
+        meta = is_meta(entry)
+        if meta not in self._parsed:
+            when = _without_tombstones(self._when) if meta else self._when
+            self._parsed[meta] = None if when is None else parse_condition(when)
+        return self._parsed[meta]
+
+    def check_syntax(self) -> None:
+        """Raise ApiError 422 for what not even a query of no entry may have."""
+        if self._when is not None:
+            check_syntax(self._when)
+
+
+def _without_tombstones(when: object) -> object:
+    """Return the `when` for attachments, under which no tombstone matches.
 
     The member is put in where the real server does it, which ends for a wrong type here.
     """
-    if is_meta(entry):
-        document = {} if when is None else when
-        if not isinstance(document, Mapping):
-            raise EndsRealServerError("no object, for attachments")
-        excluded = document.get("$not", [])
-        if not isinstance(excluded, list):
-            raise EndsRealServerError("$not without an array, for attachments")
-        when = {**document, "$not": [*excluded, _TOMBSTONE]}
-    return None if when is None else parse_condition(when)
+    document = {} if when is None else when
+    if not isinstance(document, Mapping):
+        raise EndsRealServerError("no object, for attachments")
+    excluded = document.get("$not", [])
+    if not isinstance(excluded, list):
+        raise EndsRealServerError("$not without an array, for attachments")
+    return {**document, "$not": [*excluded, _TOMBSTONE]}
 
 
-def _directives(when: object) -> Directives:
-    return parse_condition(when).directives
-
-
-def _refuse_extensions(request: QueryRequest) -> None:
+def _refuse_extensions(request: QueryRequest, query_id: int) -> None:
     """Raise ApiError 422 for a query with extensions: there are none."""
     directives = request.when if isinstance(request.when, Mapping) else {}
     wanted = directives.get("#ext", request.ext)
-    if wanted is not None:
-        raise ApiError(422, f"Unknown extension: {wanted}")
+    if wanted is None:
+        return
+    step = wanted[0] if isinstance(wanted, list) and wanted else wanted
+    if not isinstance(step, Mapping):
+        raise ApiError(
+            422,
+            "Extension parameters must be a JSON object or an array of JSON objects "
+            f"in query id={query_id}",
+        )
+    if "when" in step:
+        check_syntax(step["when"])
+    name = next((key for key in step if key != "when"), None)
+    if name is None:
+        raise ApiError(422, f"Extension name is not found in query id={query_id}")
+    raise ApiError(422, f"Unknown extension '{name}' in query id={query_id}")
 
 
 def _unknown(query_id: int) -> ApiError:

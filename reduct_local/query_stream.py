@@ -221,5 +221,7 @@ class MergedStream:
         """End what comes from an entry and from those below it."""
         for stream in self._empty:
             stream.drop(entry)
-        for _timestamp, _entry, _record, stream in self._heads:
-            stream.drop(entry)
+        for head in self._heads:
+            head[-1].drop(entry)
+        self._heads = [head for head in self._heads if not head[-1].closed]
+        heapq.heapify(self._heads)

@@ -9,7 +9,7 @@ from reduct_local.conditions import Directives
 from reduct_local.engine import Record
 from reduct_local.errors import ApiError
 from reduct_local.query_request import QueryRequest
-from reduct_local.query_stream import Item, Stream, no_content
+from reduct_local.query_stream import LOOKS_AT_ONCE, Item, Stream, no_content
 
 LONGEST_WAIT_S = 3600.0
 """Waits are cut into pieces: event loops refuse very long ones."""
@@ -125,6 +125,8 @@ async def fill_batch(
                 return Batch(records, False)
             continue
         records.append(item)
+        if not len(records) % LOOKS_AT_ONCE:
+            await asyncio.sleep(0)
         headers += header_size(item)
         content += item.size
         if (

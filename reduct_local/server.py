@@ -42,6 +42,9 @@ _REMOVAL_DELAY = 0.005
 
 _BACKLOG = 1024
 
+_ACCEPT_TURNS = 5
+"""How many turns asyncio takes from accepting a connection to its protocol, at most."""
+
 
 class Server:
     """A ReductStore server in a thread of this process.
@@ -299,6 +302,12 @@ class _Connections:
         try:
             yield
         finally:
+            # A connection that was accepted just now would be lost unclosed if asyncio closed
+            # the server before the connection has its protocol some turns later.
+            with contextlib.suppress(NotImplementedError):  # loops without readers
+                loop.remove_reader(listener)
+            for _ in range(_ACCEPT_TURNS):
+                await asyncio.sleep(0)
             server.close()
             await self._end()
 
@@ -313,10 +322,10 @@ class _Connections:
             connection.shutdown()
         if self._state.tasks:
             await asyncio.wait(list(self._state.tasks), timeout=STOP_SECONDS)
-        for connection in list(self._state.connections):
-            connection.transport.abort()
-        # One turn of the loop tells the requests left that their clients are gone.
-        await asyncio.sleep(0)
+        while self._state.connections:
+            for connection in list(self._state.connections):
+                connection.transport.abort()
+            await asyncio.sleep(0)
         tasks = list(self._state.tasks)
         for task in tasks:
             task.cancel()

@@ -91,7 +91,7 @@ class Token:
             return False
         return any(_contains(item, client) for item in self.ip_allowlist)
 
-    def describe(self, now_us: int, last_access: int | None) -> dict[str, object]:
+    def describe(self, last_access: int | None, *, is_expired: bool) -> dict[str, object]:
         """Return what the API shows of a token."""
         return {
             "name": self.name,
@@ -103,7 +103,7 @@ class Token:
             "ttl": self.ttl,
             "last_access": None if last_access is None else format_time(last_access),
             "ip_allowlist": list(self.ip_allowlist),
-            "is_expired": self.is_expired(now_us, last_access),
+            "is_expired": is_expired,
         }
 
     def to_document(self) -> dict[str, object]:

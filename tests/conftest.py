@@ -33,7 +33,15 @@ import pytest
 from reduct_async import Bucket, Client
 from tests.flavours import Flavour
 from tests.recording import Recorder
-from tests.servers import CHOICES, FULL_ACCESS, KINDS, EmbeddedServer, NewServer, Server, SharedServers
+from tests.servers import (
+    CHOICES,
+    FULL_ACCESS,
+    KINDS,
+    EmbeddedServer,
+    NewServer,
+    Server,
+    SharedServers,
+)
 from tools.real_server import RealServer
 
 hypothesis.settings.register_profile(
@@ -46,6 +54,11 @@ hypothesis.settings.register_profile(
         # A busy machine is no defect of a test.
         hypothesis.HealthCheck.too_slow,
     ],
+)
+hypothesis.settings.register_profile(
+    "long",  # make differential
+    hypothesis.settings.get_profile("project"),
+    max_examples=1000,
 )
 hypothesis.settings.load_profile("project")
 

@@ -13,7 +13,8 @@ pytestmark = pytest.mark.packaging
 
 ROOT = Path(__file__).parent.parent
 
-PACKAGES = ["reduct_api", "reduct_async", "reduct_core", "reduct_sync"]
+CLIENT = ["reduct_api", "reduct_async", "reduct_core", "reduct_sync"]
+PACKAGES = sorted([*CLIENT, "reduct_local", "reduct_pytest"])
 
 IN_SDIST = [
     ".ci/run",
@@ -31,6 +32,7 @@ IN_SDIST = [
     "pyproject.toml",
     "tests/conftest.py",
     "tests/data/reduct_py_surface.json",
+    "tests/local/test_kill.py",
     "tools/server.py",
 ]
 """What someone needs who builds, regenerates and tests from the source distribution alone."""
@@ -42,6 +44,16 @@ import reduct_sync
 with reduct_sync.Client("http://127.0.0.1:8383", timeout=1.0) as client:
     bucket: reduct_sync.Bucket = client.bucket("name")
 other = reduct_async.Client("http://127.0.0.1:8383").bucket("name").name.upper()
+"""
+
+EMBEDDED_USE = """
+import reduct_local
+import reduct_sync
+
+with reduct_local.Server() as server, reduct_sync.Client(server.url) as client:
+    bucket = client.create_bucket("name")
+    bucket.write("entry", b"data", timestamp=1)
+    print([record.read_all() for record in bucket.query("entry")])
 """
 
 WRONG_USE = """
@@ -99,10 +111,13 @@ def test_sdist_is_complete(built: dict[str, Path]) -> None:
 
 
 def test_installed_alone(python: Path, tmp_path: Path) -> None:
-    code = f"import {', '.join(PACKAGES)}; print(reduct_sync.__file__, reduct_sync.__version__)"
+    code = f"import {', '.join(CLIENT)}; print(reduct_sync.__file__, reduct_sync.__version__)"
     file, version = succeed(python, "-c", code, cwd=tmp_path).split()
     assert Path(file).is_relative_to(tmp_path / "env")
     assert version in succeed(python, "-m", "pip", "show", "reduct-httpx", cwd=tmp_path)
+
+    without = run(python, "-c", "import reduct_local", cwd=tmp_path)
+    assert "pip install 'reduct-httpx[local]'" in without.stderr
 
     mypy = [sys.executable, "-m", "mypy", "--strict", "--config-file=", "--python-executable"]
     (tmp_path / "right.py").write_text(RIGHT_USE)
@@ -117,3 +132,11 @@ def test_installed_alone(python: Path, tmp_path: Path) -> None:
     for package in PACKAGES:
         gone = run(python, "-c", f"import {package}", cwd=tmp_path)
         assert "ModuleNotFoundError" in gone.stderr
+
+
+def test_installed_with_the_embedded_server(built: dict[str, Path], tmp_path: Path) -> None:
+    succeed(sys.executable, "-m", "venv", tmp_path / "env", cwd=tmp_path)
+    python = tmp_path / "env" / "bin" / "python"
+    succeed(python, "-m", "pip", "install", "--quiet", f"{built['wheel']}[local]", cwd=tmp_path)
+    assert succeed(python, "-c", EMBEDDED_USE, cwd=tmp_path) == "[b'data']\n"
+    assert "--data" in succeed(tmp_path / "env" / "bin" / "reduct-local", "--help", cwd=tmp_path)

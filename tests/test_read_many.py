@@ -232,3 +232,19 @@ def test_a_round_ends_at_an_error_that_will_be_raised(
         assert [next(handed), next(handed)] != []
         with pytest.raises(type(error)):
             next(handed)
+
+
+# --- records of write_many -----------------------------------------------------------------
+
+
+@given(st.lists(st.integers(), max_size=7))
+def test_tuples_of_two_to_five(values: list[int]) -> None:
+    if 2 <= len(values) <= 5:
+        one = many.given(tuple(values))
+        found = [one.entry, one.data, one.timestamp, one.labels, one.content_type]
+        assert found == [*values, *[None] * (5 - len(values))]
+    else:
+        with pytest.raises(TypeError, match="a record to write must be"):
+            many.given(tuple(values))
+    with pytest.raises(TypeError, match="not list"):
+        many.given(values)  # type: ignore[arg-type]

@@ -512,6 +512,7 @@ async def test_idle_poll_is_one_request(
     assert len(seen) <= 6
 
 
+@pytest.mark.real
 async def test_other_queries_are_not_delayed(
     bucket: Bucket, flavour: Flavour, server: Server
 ) -> None:

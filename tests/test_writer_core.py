@@ -1,21 +1,11 @@
-"""What a writer decides, with fake clocks and signals: no record is lost, and all bounds hold."""
+"""What a writer decides, case by case, with clocks and signals of the test."""
 
-import math
 import pickle
-from collections import Counter
 from typing import Any
 
 import pytest
-from attrs import define, field
-from hypothesis import assume, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
-from hypothesis.stateful import (
-    RuleBasedStateMachine,
-    initialize,
-    invariant,
-    precondition,
-    rule,
-)
 
 from reduct_core import lanes
 from reduct_core.errors import (
@@ -30,10 +20,9 @@ from reduct_core.errors import (
     TransportError,
 )
 from reduct_core.lanes import RECORD_BYTES, KnownTimes, Lane, WriterSettings
-from reduct_core.many import given as record_given
 from reduct_core.write_report import NAMED, FailedRecord, WriteError, WriteReport
 from reduct_core.writer import Collector, Parcel, Rest
-from reduct_core.writes import Call, RecordKey
+from reduct_core.writes import Call, Errors, RecordKey
 
 LABEL = {"n": 1}
 
@@ -76,209 +65,10 @@ def keys_of(parcel: Parcel) -> list[RecordKey]:
 def send(collector: Collector[Flag], parcel: Parcel, failing: set[RecordKey] | None = None) -> None:
     """Settle all calls of a parcel, the records `failing` with an error each."""
     while (call := collector.begin(parcel)) is not None:
-        found = {key: ConflictError(409, "exists") for key in call.keys if key in (failing or ())}
-        collector.settle(parcel, collector.failures(found), 0)
-
-
-@define
-class Resting:
-    """A worker that waits."""
-
-    rest: Rest[Flag]
-    until: float
-
-
-@define
-class Model:
-    """What a user and the server would remember."""
-
-    queue: dict[str, list[int]] = field(factory=dict)
-    sent: Counter[RecordKey] = field(factory=Counter)
-    accepted: int = 0
-    replaced: int = 0
-    failed: int = 0
-    stored: int = 0
-    settled_in_flight: int = 0
-
-
-class Machine(RuleBasedStateMachine):
-    """A writer with several workers under any order of events."""
-
-    @initialize(
-        on_duplicate=st.sampled_from(["raise", "replace", "shift"]),
-        batch_records=st.integers(1, 4),
-        batch_bytes=st.sampled_from([1, 25, 60]),
-        batch_age=st.sampled_from([0.0, 1.0, 5.0]),
-        buffer_bytes=st.integers(1, 8 * RECORD_BYTES),
-        parallel=st.integers(1, 3),
-    )
-    def begin(self, **arguments: Any) -> None:
-        self.settings = WriterSettings(**arguments)
-        self.collector = Collector("b", self.settings, Flag)
-        self.collector.open()
-        self.now = 100.0
-        self.awake = 1
-        self.resting: list[Resting] = []
-        self.flying: list[tuple[Parcel, set[RecordKey]]] = []
-        self.flushes: list[tuple[Flag, set[RecordKey]]] = []
-        self.held: dict[RecordKey, int] = {}
-        self.model = Model()
-
-    def staff(self) -> None:
-        if self.collector.hire():
-            self.awake += 1
-        workers = self.awake + len(self.resting) + len(self.flying)
-        assert workers <= self.settings.parallel
-
-    @rule(entry=st.sampled_from("abc"), us=st.integers(0, 6), size=st.sampled_from([0, 10, 30]))
-    def write(self, entry: str, us: int, size: int) -> None:
-        waiting = self.model.queue.setdefault(entry, [])
-        cost = size + len("n1") + RECORD_BYTES
-        flying = [held.cost for parcel, _ in self.flying for held in parcel.records]
-        held = sum([*self.held.values(), *flying])
-        item = self.collector.item(entry, us, bytes(size), None, LABEL)
-        try:
-            space = self.collector.add(entry, item, self.now)
-        except ValueError:
-            assert self.settings.on_duplicate == "raise"
-            assert self.model.sent[entry, us] or us in waiting
-            return
-        self.staff()
-        if space is not None:
-            assert held
-            assert held + cost > self.settings.buffer_bytes
-            assert not space.is_set
-            return
-        if us in waiting and self.settings.on_duplicate == "replace":
-            waiting.remove(us)
-            self.model.replaced += 1
-            for _, targets in self.flushes:
-                targets.discard((entry, us))
-        while self.settings.on_duplicate == "shift" and (
-            us in waiting or self.model.sent[entry, us]
-        ):
-            us += 1
-        assert us not in waiting
-        waiting.append(us)
-        self.held[entry, us] = cost
-        self.model.accepted += 1
-
-    @rule(seconds=st.sampled_from([0.1, 1.0, 7.0]))
-    def time_passes(self, seconds: float) -> None:
-        self.now += seconds
-
-    @rule()
-    def workers_wake(self) -> None:
-        for one in list(self.resting):
-            if one.rest.signal.is_set or one.until <= self.now:
-                self.collector.wake(one.rest)
-                self.resting.remove(one)
-                self.awake += 1
-
-    @precondition(lambda self: self.awake)
-    @rule()
-    def take(self) -> None:
-        task = self.collector.take(self.now)
-        assert task is not None
-        self.awake -= 1
-        if isinstance(task, Rest):
-            until = math.inf if task.seconds is None else self.now + task.seconds
-            self.resting.append(Resting(task, until))
-            return
-        entry, keys = task.lane.entry, keys_of(task)
-        assert all(parcel.lane.entry != entry for parcel, _ in self.flying)
-        times = self.model.queue[entry]
-        assert [us for _, us in keys] == times[: len(keys)]
-        del times[: len(keys)]
-        assert 1 <= len(keys) <= self.settings.batch_records
-        size = sum(len(held.item.data) for held in task.records)
-        assert len(keys) == 1 or size <= self.settings.batch_bytes
-        for key in keys:
-            del self.held[key]
-        self.model.sent.update(keys)
-        self.flying.append((task, set(keys)))
-        self.staff()
-
-    @precondition(lambda self: self.flying)
-    @rule(data=st.data())
-    def answer(self, data: st.DataObject) -> None:
-        parcel, keys = self.flying.pop(data.draw(st.integers(0, len(self.flying) - 1)))
-        failing = {key for key in sorted(keys) if data.draw(st.integers(0, 4)) == 0}
-        send(self.collector, parcel, failing)
-        self.collector.release(parcel, self.now)
-        self.awake += 1
-        self.model.failed += len(failing)
-        self.model.stored += len(keys) - len(failing)
-        for key in failing:
-            del self.model.sent[key]
-        for _, targets in self.flushes:
-            targets -= keys
-
-    @rule()
-    def flush(self) -> None:
-        done = self.collector.flush(self.now)
-        self.staff()
-        assert (done is None) == (not self.pending())
-        if done is not None:
-            self.flushes.append((done, self.pending()))
-
-    def pending(self) -> set[RecordKey]:
-        waiting = {(entry, us) for entry, times in self.model.queue.items() for us in times}
-        return waiting.union(*(keys for _, keys in self.flying))
-
-    @invariant()
-    def nothing_is_lost(self) -> None:
-        report = self.collector.report()
-        assert report.stored == self.model.stored
-        assert len(report.failed) == self.model.failed
-        assert report.replaced == self.model.replaced
-        assert report.pending == len(self.pending()) + self.twice()
-        total = report.stored + len(report.failed) + report.replaced + report.pending
-        assert total == self.model.accepted
-
-    def twice(self) -> int:
-        """Return how many records wait while one of the same time is on its way."""
-        flying: set[RecordKey] = set().union(*(keys for _, keys in self.flying))
-        return sum((e, us) in flying for e, times in self.model.queue.items() for us in times)
-
-    @invariant()
-    def flushes_end_with_their_records(self) -> None:
-        if self.settings.on_duplicate != "replace":
-            for signal, targets in self.flushes:
-                assert signal.is_set == (not targets)
-
-    @invariant()
-    def somebody_sees_to_it(self) -> None:
-        """What is ready now or later will be taken: no timer and no nudge is forgotten."""
-        first = self.collector._lanes.first()
-        if first is None or self.awake or len(self.flying) == self.settings.parallel:
-            return
-        due = max(first, self.now)
-        assert any(one.rest.signal.is_set or one.until <= due + 1e-6 for one in self.resting)
-
-    def teardown(self) -> None:
-        if not hasattr(self, "collector"):
-            return
-        begun: set[RecordKey] = set()
-        if self.flying:
-            call = self.collector.begin(self.flying[0][0])
-            assert call is not None
-            begun = set(call.keys)
-        pending = len(self.pending()) + self.twice()
-        self.collector.close()
-        assert all(signal.is_set for signal, _ in self.flushes)
-        assert all(one.rest.signal.is_set for one in self.resting if one.until == math.inf)
-        assert self.collector.take(self.now) is None
-        self.collector.finish()
-        report = self.collector.report()
-        assert report.pending == 0
-        assert len(report.unsent) == pending - len(begun)
-        assert len(report.failed) == self.model.failed + len(begun)
-        assert report.stored == self.model.stored
-
-
-TestMachine = Machine.TestCase
-TestMachine.settings = settings(max_examples=100, stateful_step_count=50)
+        found: Errors = {
+            key: ConflictError(409, "exists") for key in call.keys if key in (failing or ())
+        }
+        collector.settle(parcel, collector.failures(call, found), 0)
 
 
 # --- lanes ---------------------------------------------------------------------------------
@@ -356,6 +146,40 @@ def test_a_parcel_holds_no_more_bytes_than_a_batch() -> None:
     assert cuts == [[0], [1, 2, 3], [4], [5]]
 
 
+def test_a_flush_sends_all_without_waiting() -> None:
+    collector = opened(batch_records=2)
+    for us in range(5):
+        add(collector, "a", us)
+    done = collector.flush(0.0)
+    assert isinstance(done, Flag)
+    ends = []
+    for _ in range(3):
+        parcel = took(collector)
+        send(collector, parcel)
+        collector.release(parcel, 0.0)
+        ends.append(done.is_set)
+    assert ends == [False, False, True]
+
+
+def test_what_is_replaced_takes_no_room() -> None:
+    collector = opened(on_duplicate="replace", buffer_bytes=2 * (RECORD_BYTES + 2))
+    assert [add(collector, "a", 1) for _ in range(5)] == [None] * 5
+    assert collector.report() == WriteReport(replaced=4, pending=1)
+
+
+def test_a_worker_is_hired_only_if_none_is_free() -> None:
+    collector = opened(batch_records=1, parallel=2)
+    rest = resting(collector)
+    add(collector, "a", 1)
+    add(collector, "b", 1)
+    assert rest.signal.is_set
+    assert collector.hire()
+    collector = opened(parallel=2)
+    add(collector, "a", 1)
+    assert resting(collector).seconds == 1.0
+    assert not collector.hire()
+
+
 def test_a_flush_does_not_wait_for_what_was_replaced() -> None:
     collector = opened(on_duplicate="replace")
     for _ in range(3):
@@ -396,18 +220,20 @@ def test_space_is_told_when_there_is_some() -> None:
     collector = opened(buffer_bytes=3 * RECORD_BYTES + 100, batch_records=2)
     assert [add(collector, "a", us) for us in range(3)] == [None] * 3
     space = add(collector, "a", 3)
-    assert space is not None
+    assert isinstance(space, Flag)
     parcel = took(collector)
     assert add(collector, "a", 3) is space
-    assert not space.is_set
+    before = space.is_set
     send(collector, parcel)
     collector.release(parcel, 0.0)
-    assert space.is_set
+    assert (before, space.is_set) == (False, True)
     assert add(collector, "a", 3) is None
 
 
 def test_old_entries_of_the_heap_do_not_pile_up() -> None:
     collector = opened(batch_records=2, batch_age=1e6)
+    # Always the first to be due, so nothing behind it is looked at.
+    add(collector, "first", 0, now=-1.0)
     for us in range(0, 4000, 2):
         add(collector, "a", us)
         add(collector, "a", us + 1)
@@ -415,7 +241,7 @@ def test_old_entries_of_the_heap_do_not_pile_up() -> None:
         send(collector, parcel)
         collector.release(parcel, 0.0)
     assert len(collector._lanes._heap) < 100
-    assert len(collector._lanes) == 0
+    assert len(collector._lanes) == 1
 
 
 def test_the_memory_of_timestamps_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -433,11 +259,23 @@ def test_the_memory_of_timestamps_is_bounded(monkeypatch: pytest.MonkeyPatch) ->
     assert add(collector, "a", 0) is None
 
 
+class Counting(dict[RecordKey, int]):
+    """Counts how often it is asked."""
+
+    asked = 0
+
+    def __contains__(self, key: object) -> bool:
+        self.asked += 1
+        return super().__contains__(key)
+
+
 def test_shifting_does_not_try_everything_again() -> None:
     known, lane = KnownTimes("shift"), Lane("a")
-    for n in range(20_000):
+    known._next = counting = Counting()
+    for n in range(1000):
         assert known.free(lane, 5) == 5 + n
-        known.add("a", 5 + n, 20_000)
+        known.add("a", 5 + n, 1000)
+    assert counting.asked < 5 * 1000
 
 
 def test_no_timestamp_is_left() -> None:
@@ -462,7 +300,7 @@ def begun(collector: Collector[Flag], *times: int) -> tuple[Parcel, Call]:
     return parcel, call
 
 
-ENDING = [
+ENDING: list[ReductError] = [
     AuthenticationError(401, ""),
     PermissionDeniedError(403, ""),
     NotFoundError(404, ""),
@@ -473,7 +311,12 @@ ENDING = [
     ProtocolError(200, ""),
     ReductError(-1, ""),
 ]
-PASSING = [ApiError(400, ""), ConflictError(409, ""), ApiError(422, ""), ApiError(500, "")]
+PASSING: list[ReductError] = [
+    ApiError(400, ""),
+    ConflictError(409, ""),
+    ApiError(422, ""),
+    ApiError(500, ""),
+]
 
 
 @pytest.mark.parametrize("hands_over", [False, True])
@@ -483,7 +326,7 @@ def test_errors_of_requests(error: ReductError, hands_over: bool) -> None:
     parcel, call = begun(collector, 1, 2)
     found = collector.refused(call, error)
     assert found == {("a", 1): error}
-    collector.settle(parcel, collector.failures(found), 0)
+    collector.settle(parcel, collector.failures(call, found), 0)
     collector.release(parcel, 0.0)
     ended = error in ENDING and not hands_over
     assert (collector.take(0.0) is None) == ended
@@ -491,6 +334,18 @@ def test_errors_of_requests(error: ReductError, hands_over: bool) -> None:
         with pytest.raises(WriteError, match="1 pending") as caught:
             add(collector, "a", 3)
         assert caught.value.__cause__ is error
+
+
+def test_errors_of_records_that_are_not_theirs() -> None:
+    """So the server answers a batch to a bucket that does not exist."""
+    for statuses, ended in [((404, 404), True), ((404, 409), False), ((404, None), False)]:
+        collector = opened()
+        parcel, call = begun(collector, 1, 2)
+        pairs = zip(call.keys, statuses, strict=True)
+        found = {key: ReductError(status, "") for key, status in pairs if status}
+        collector.settle(parcel, collector.failures(call, found), 0)
+        collector.release(parcel, 0.0)
+        assert (collector.take(0.0) is None) == ended
 
 
 def test_failed_times_may_be_written_again() -> None:
@@ -514,6 +369,23 @@ def test_an_outcome_that_comes_after_the_end_changes_nothing() -> None:
     collector.settle(parcel, (), 0)
     collector.release(parcel, 0.0)
     assert collector.report() == report
+
+
+def test_what_an_ended_writer_did_not_send_is_known() -> None:
+    """Also behind the first of several requests for one parcel."""
+    collector = opened()
+    labels = {"x": 'needs, a "call" of its own'}
+    for us in range(3):
+        item = collector.item("a", us, b"", None, labels if us == 1 else None)
+        assert collector.add("a", item, 0.0) is None
+    parcel, call = begun(collector)
+    assert call.keys == [("a", 1)]
+    collector.end(TransportError(-1, "lost"))
+    collector.settle(parcel, (), 0)
+    assert collector.begin(parcel) is None
+    collector.release(parcel, 0.0)
+    report = collector.report()
+    assert (report.stored, report.unsent, report.pending) == (1, (("a", 0), ("a", 2)), 0)
 
 
 def test_errors_are_raised_once() -> None:
@@ -565,20 +437,3 @@ def test_errors_are_pickled_with_their_report() -> None:
     assert (copy, copy.report, str(copy)) == (error, report, "Status 409: text")
     assert isinstance(copy, WriteError)
     assert WriteError(409, "text").failed == ()
-
-
-# --- records of write_many -----------------------------------------------------------------
-
-
-@given(st.lists(st.integers(), max_size=7))
-def test_tuples_of_two_to_five(values: list[int]) -> None:
-    if 2 <= len(values) <= 5:
-        one = record_given(tuple(values))
-        found = [one.entry, one.data, one.timestamp, one.labels, one.content_type]
-        assert found == [*values, *[None] * (5 - len(values))]
-    else:
-        with pytest.raises(TypeError, match="a record to write must be"):
-            record_given(tuple(values))
-    assume(values)
-    with pytest.raises(TypeError, match="not list"):
-        record_given(values)  # type: ignore[arg-type]

@@ -62,6 +62,7 @@ async def remove_bucket(request: Request) -> Answer:
     name = request.path_params["bucket_name"]
     server = state(request)
     server.engine.remove_bucket(name)
+    server.queries.forget_bucket(name)
     server.auth.forget_bucket(name)
     server.after_removal()
     return Answer()

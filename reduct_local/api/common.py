@@ -317,7 +317,10 @@ class Answer:
             headers.append((b"connection", b"close"))
         scope["reduct.answered"] = True
         await send({"type": "http.response.start", "status": self.status, "headers": headers})
-        if scope["method"] == "HEAD" or self.status == 204:
+        if scope["method"] == "HEAD":
+            scope["reduct.cycle"].transport.flush()
+            await send({"type": "http.response.body", "body": b""})
+        elif self.status == 204:
             await send({"type": "http.response.body", "body": b""})
         elif self.pieces is None:
             await send({"type": "http.response.body", "body": self.body})

@@ -19,7 +19,6 @@ from reduct_local.api.common import (
     query_params,
     state,
 )
-from reduct_local.api.paths import no_route
 from reduct_local.api.records import check_delivers, content_answer, record_headers
 from reduct_local.engine import Record
 from reduct_local.errors import ApiError
@@ -40,8 +39,6 @@ SECOND = 1_000_000
 async def create(request: Request) -> Answer:
     """Make a link to one record of a query: `POST /links/{file name}`."""
     file_name = request.path_params["file_name"]
-    if not file_name:
-        return no_route(request.method)
     link = links.parse_link(await json_body(request))
     token = await authorize(request, Permission.READ, link.bucket)
     if parse_query(link.query).remove:
@@ -76,8 +73,6 @@ def _default_url(request: Request) -> str:
 
 async def fetch(request: Request) -> Answer:
     """Deliver the record of a link: `GET /links/{any file name}?ct&s&i&n[&e&ts]`."""
-    if not request.path_params["file_name"]:
-        return no_route(request.method)
     server = state(request)
     link = _opened(server, query_params(request))
     record = await _find(server, link)

@@ -59,21 +59,12 @@ async def dispatch(request: Request) -> Answer:
     """Answer a request for an entry, its records, batches or queries."""
     method = request.method
     path = request.path_params["entry_name"]
-    if not path:
-        return no_route(method)
     resolved = resolve(method, path)
     if resolved is None:
         raise ApiError(404, "Not found")
     action, entry = resolved
     endpoint = _ENDPOINTS["GET" if method == "HEAD" else method, action]
     return await endpoint(request, request.path_params.get("bucket_name", ""), entry)
-
-
-def no_route(method: str) -> Answer:
-    """Return the answer for a path that ends where a name is missing: 404 or 405."""
-    if method in ("GET", "HEAD"):
-        raise ApiError(404, "Not found")
-    return Answer(405, [(b"allow", b"GET,HEAD")])
 
 
 def routes() -> list[Route]:

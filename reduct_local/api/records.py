@@ -96,13 +96,14 @@ async def write(request: Request, bucket: str, entry: str) -> Answer:
     await authorize(request, Permission.WRITE, bucket)
     try:
         head = _announced(request)
-        upload = Upload(state(request).engine, bucket, [(entry, head)], single=True)
-        await receive(request, upload)
-        if upload.errors:
-            raise upload.errors[0]
     except ApiError:
         await drain(request)
         raise
+    upload = Upload(state(request).engine, bucket, [(entry, head)], single=True)
+    await receive(request, upload)
+    if upload.errors:
+        await drain(request)
+        raise upload.errors[0]
     return Answer()
 
 
@@ -146,6 +147,7 @@ async def _remove_entry(request: Request, bucket: str, entry: str) -> Answer:
     await authorize(request, Permission.WRITE, bucket)
     server = state(request)
     server.engine.remove_entry(bucket, entry)
+    server.queries.forget_entries(bucket, entry)
     server.after_removal()
     return Answer()
 
@@ -159,7 +161,7 @@ async def rename_entry(request: Request, bucket: str, entry: str) -> Answer:
     await authorize(request, Permission.WRITE, bucket)
     server = state(request)
     server.engine.rename_entry(bucket, entry, new_name)
-    server.queries.forget_entries(bucket, entry)
+    server.queries.forget_renamed(bucket, entry)
     return Answer()
 
 

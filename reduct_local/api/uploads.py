@@ -57,6 +57,14 @@ class Upload:
         """Whether the body ended before the announced end, which ends a batch."""
         return not self._single and self._received < self.total
 
+    def may_begin(self) -> bool:
+        """Whether the bucket is there."""
+        try:
+            self._engine.check_bucket(self._bucket)
+        except ApiError:
+            return False
+        return True
+
     def begin(self) -> None:
         """Admit all records, unless that is done; from now on they are being written."""
         if self._writers is not None:
@@ -174,7 +182,8 @@ async def receive(request: Request, upload: Upload) -> None:
     Raises ApiError 400 for a body that is too short or paused too long, ClientDisconnect.
     """
     slots = state(request).writers
-    if slots is None:
+    # What has another error does not wait for a slot.
+    if slots is None or not upload.may_begin():
         await _receive(request, upload)
         return
     try:

@@ -95,6 +95,7 @@ class _Transaction:
     """A context manager that may be entered again inside itself."""
 
     def __init__(self, connection: sqlite3.Connection) -> None:
+        self._connection = connection
         self._execute = connection.execute
         self._depth = 0
         self.on_done: Callable[[], None] = _nothing
@@ -126,11 +127,9 @@ class _Transaction:
         self.on_done()
 
     def _undo(self) -> None:
-        # SQLite has ended it itself after some errors.
-        try:
-            self._execute("ROLLBACK")
-        except sqlite3.OperationalError:
-            pass
+        # After some errors SQLite has undone it itself.
+        if self._connection.in_transaction:
+            self._connection.execute("ROLLBACK")
         self.on_undone()
 
 

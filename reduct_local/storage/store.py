@@ -21,7 +21,7 @@ ZERO = 2**63
 DISCARD_SIZE = 64 * 1024
 """Contents up to this size are removed at once, larger ones bit by bit (`collect_garbage`)."""
 
-COLLECTED_PIECES = 32
+COLLECTED_PIECES = 8
 """How many pieces one step of the collection removes."""
 
 
@@ -46,6 +46,17 @@ class Store:
         self._next_id = (self.database.value("SELECT max(id) FROM pieces") or 0) >> PIECE_BITS
         self.database.transaction.on_done = self._tell
         self.database.transaction.on_undone = self._reload
+
+    def close(self) -> None:
+        """Close the database; what is still being written ends without a trace."""
+        self._end_writes()
+        self.database.close()
+
+    def _end_writes(self) -> None:
+        for bucket in self.buckets.values():
+            for entry in bucket.entries.values():
+                entry.started.clear()
+                entry.version += 1
 
     # Looking up.
 
@@ -164,15 +175,12 @@ class Store:
 
     def _reload(self) -> None:
         """Forget what was not stored, after a transaction that was undone."""
-        provisioned = [bucket.name for bucket in self.buckets.values() if bucket.provisioned]
-        for bucket in self.buckets.values():
-            for entry in bucket.entries.values():
-                entry.version += 1
-                entry.started.clear()
+        provisioned = {bucket.id for bucket in self.buckets.values() if bucket.provisioned}
+        self._end_writes()
         self._changes.clear()
         self._load()
-        for name in provisioned:
-            self.buckets[name].provisioned = True
+        for bucket in self.buckets.values():
+            bucket.provisioned = bucket.id in provisioned
 
     def _load(self) -> None:
         execute = self.database.execute

@@ -81,7 +81,7 @@ class Writing:
 class RecordWriter:
     """Takes the content of one admitted record; ended by `finish`, `abort` or `abandon`.
 
-    What comes after the end, or after the record was removed meanwhile, is ignored.
+    What comes after the end, or after the record was removed or the store closed, is ignored.
     """
 
     __slots__ = (

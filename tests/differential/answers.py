@@ -13,8 +13,11 @@ HEADERS = re.compile(
 )
 """The headers that are compared."""
 
-OWN_VALUES = {"created_at", "last_access", "last_run"}
+OWN_VALUES = {"created_at", "diagnostics", "is_active", "last_access", "last_run"}
 """Fields whose values differ from server to server and from second to second."""
+
+UNORDERED = {"lifecycles", "replications"}
+"""Lists that come in any order."""
 
 OWN_TOTALS = {"bucket_count", "latest_record", "oldest_record", "uptime", "usage", "version"}
 """Fields of `/info` that do so, since they count what each server notes about itself."""
@@ -67,7 +70,8 @@ def plain(document: Any, name: str = "") -> Any:
             for field, value in document.items()
         }
     if isinstance(document, list):
-        return [plain(item) for item in document]
+        found = [plain(item) for item in document]
+        return sorted(found, key=repr) if name in UNORDERED else found
     if name in {"id", "size"}:
         return f"a {type(document).__name__}"
     if name == "value":

@@ -40,8 +40,11 @@ TEXTS = [
 
 REFERENCES = [*(f"&{name}" for name in (*NAMES, "up", "missing", "")), "@a", "@", "&a b"]
 
-# Operators without operands; those that need some are refused.
-BARE_OPERATORS = ["$timestamp", "$id", "$and", "$or", "$not", "$add", "$limit", "$unknown", "$"]
+BARE_OPERATORS = ["$timestamp", "$id", "$and", "$or", "$not", "$add"]
+"""Operators that need no operands."""
+
+REFUSED: list[Any] = ["$limit", "$unknown", "$", None, [], [1], {"$unknown": [1]}, {"a": 1}]
+"""What is no operand."""
 
 ARITIES = {
     **dict.fromkeys(["$and", "$all_of", "$or", "$any_of", "$not", "$none_of"], (0, 3)),
@@ -132,12 +135,9 @@ def operations(draw: st.DrawFn) -> dict[str, Any]:
 expressions: st.SearchStrategy[Any] = st.recursive(
     operands,
     lambda inner: st.one_of(
-        members(inner),
-        members(inner),
+        *[members(inner)] * 4,
         st.lists(members(inner), max_size=2).map(merged),
-        st.just({"$unknown": [1]}),
-        st.just(None),
-        st.lists(inner, max_size=2),
+        st.one_of(*[operands] * 4, st.sampled_from(REFUSED)),
     ),
     max_leaves=6,
 )
@@ -174,7 +174,9 @@ def conditions(draw: st.DrawFn) -> Any:
     return merged(parts)
 
 
-labels = st.dictionaries(st.sampled_from(NAMES), st.sampled_from(LABEL_VALUES), max_size=4)
+labels = st.dictionaries(
+    st.sampled_from(NAMES), st.sampled_from(LABEL_VALUES), min_size=1, max_size=5
+)
 
 GAPS = [1, 1, 1, 2, 5, 60_000_000, 3_600_000_000, 10**13, 10**15]
 
@@ -184,7 +186,7 @@ def records(draw: st.DrawFn) -> dict[int, dict[str, str]]:
     """Draw up to 12 records: labels by timestamp, in ascending order."""
     timestamp = draw(st.sampled_from([0, 1, 1_700_000_000_000_000, 2**63 - 5, 2**64 - 10**17]))
     drawn = {}
-    for names in draw(st.lists(labels, min_size=1, max_size=12)):
+    for names in draw(st.lists(labels, min_size=2, max_size=12)):
         drawn[timestamp] = names
         timestamp += draw(st.sampled_from(GAPS))
     return drawn

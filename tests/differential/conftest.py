@@ -2,17 +2,12 @@
 
 from collections.abc import Iterator
 
-import hypothesis
 import pytest
 
 from tests.differential.pair import Pair
 from tests.differential.wire import Connection
 from tests.servers import FULL_ACCESS, EmbeddedServer
 from tools.real_server import RealServer
-
-hypothesis.settings.register_profile(
-    "long", hypothesis.settings.get_profile("project"), max_examples=5000
-)
 
 
 @pytest.fixture(scope="session")

@@ -2,7 +2,7 @@
 
 from hypothesis import strategies as st
 
-from tests.differential import access_calls, calls, query_calls
+from tests.differential import access_calls, calls, query_calls, service_calls
 from tests.differential.excluded import excluded_by
 from tests.differential.wire import Call
 
@@ -75,7 +75,10 @@ def access_scripts(draw: st.DrawFn) -> list[Call]:
 
 @st.composite
 def link_scripts(draw: st.DrawFn) -> list[Call]:
-    """Return a script of links to records of 10 bytes, which are labelled or removed meanwhile."""
+    """Return a script of links to records of 10 bytes.
+
+    Nothing changes meanwhile: the real server keeps what it delivered for some minutes.
+    """
     labelled = (("x-reduct-label-a", "1"),)
     found = [Call("POST", f"/b/{calls.BUCKET}")]
     for entry, time in [("a", 1), ("a", 2), ("a", 4), ("a", 9), ("b", 2), ("a/sub", 4)]:
@@ -83,15 +86,48 @@ def link_scripts(draw: st.DrawFn) -> list[Call]:
         found.append(Call("POST", f"/b/{calls.BUCKET}/{entry}?ts={time}", headers, b"0123456789"))
     for number in range(draw(st.integers(1, 8))):
         found += draw(access_calls.link(number))
-        if draw(st.integers(0, 5)) == 0:
-            found.append(draw(st.sampled_from(CHANGES)))
     return [call for call in found if excluded_by(call) is None]
 
 
-CHANGES = [
-    Call("DELETE", f"/b/{calls.BUCKET}/a?ts=9", size=None),
-    Call("PATCH", f"/b/{calls.BUCKET}/a?ts=9", (("x-reduct-label-a", "2"),), size=None),
-    Call("DELETE", f"/b/{calls.BUCKET}/a", size=None),
-    Call("DELETE", f"/b/{calls.BUCKET}", size=None),
-]
-"""What happens to what links lead to."""
+@st.composite
+def service_scripts(draw: st.DrawFn) -> list[Call]:
+    """Return a script of replications and lifecycle policies."""
+    drawn = st.one_of(
+        *[service_calls.service_call()] * 5,
+        calls.write(),
+        calls.bucket_call(),
+    )
+    found = [*beginning(), *draw(st.lists(drawn, min_size=1, max_size=STEPS))]
+    made = [
+        Call("DELETE", f"/{kind}/{name}", size=None)
+        for kind in service_calls.SERVICES
+        for name in service_calls.NAMES
+    ]
+    return [call for call in [*found, *made] if excluded_by(call) is None]
+
+
+@st.composite
+def quota_scripts(draw: st.DrawFn) -> list[Call]:
+    """Return a script that fills a bucket with a quota."""
+    found = [draw(service_calls.bucket_with_quota())]
+    for time in range(1, 1 + draw(st.integers(1, STEPS))):
+        found.append(draw(service_calls.quota_write(time)))
+        if draw(st.integers(0, 2)) == 0:
+            found.append(draw(service_calls.quota_looks()))
+    return found
+
+
+@st.composite
+def compression_scripts(draw: st.DrawFn) -> list[Call]:
+    """Return a script of compressed writes, each read back."""
+    found = beginning()
+    for call in draw(st.lists(service_calls.compressed_write(), min_size=1, max_size=10)):
+        reads = [Call("GET", f"/b/{calls.BUCKET}/a?ts={time}", size=None) for time in range(10)]
+        found += [call, *reads]
+    return found
+
+
+@st.composite
+def continuous_scripts(draw: st.DrawFn) -> list[Call]:
+    """Return a script of one continuous query."""
+    return [*beginning(), *draw(service_calls.continuous_script())]

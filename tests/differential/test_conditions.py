@@ -3,25 +3,27 @@
 import asyncio
 import itertools
 import json
+import time
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 import pytest
-from hypothesis import event, given, note, settings
+from hypothesis import event, given, note
 from hypothesis import strategies as st
 
 from reduct_local.clock import Clock
 from reduct_local.conditions import EndsRealServerError
 from reduct_local.conditions.nodes import LimitReachedError
 from reduct_local.conditions.parser import parse_nodes
-from reduct_local.conditions.values import Value, to_text
+from reduct_local.conditions.values import to_text
 from reduct_local.engine import Engine, Record
 from reduct_local.errors import ApiError
 from reduct_local.json_numbers import parse_number
 from reduct_local.queries import IoLimits, Queries
 from reduct_local.query_request import parse_query
 from tests.differential.conditions import conditions, labels, operations, records
-from tests.differential.wire import Call, Connection
+from tests.differential.effort import examples
+from tests.differential.wire import Call, Connection, NoAnswerError
 from tools.real_server import RealServer
 
 pytestmark = [pytest.mark.real, pytest.mark.timeout(1800)]
@@ -63,9 +65,9 @@ class RealConditions:
         """Close the connection."""
         self._connection.close()
 
-    def store(self, stored: Records) -> None:
-        """Write records to an entry of their own, which queries read from then on."""
-        self.entry = f"e{next(self._entries)}"
+    def store(self, stored: Records, entry: str | None = None) -> None:
+        """Write records to an entry, a fresh one for None; queries read it from then on."""
+        self.entry = entry or f"e{next(self._entries)}"
         headers = [
             (f"x-reduct-time-{timestamp}", ",".join(["0", "", *map("=".join, names.items())]))
             for timestamp, names in stored.items()
@@ -111,7 +113,7 @@ def as_read(document: Any) -> Any:
     return json.loads(json.dumps(document), parse_int=parse_number, parse_float=parse_number)
 
 
-def ask_local(stored: Records, query: dict[str, Any]) -> Outcome:
+def ask_local(stored: Records, query: dict[str, Any], entry: str = "e") -> Outcome:
     """Run a query to its end in `reduct_local`.
 
     Raises EndsRealServerError for what the real server must not be asked.
@@ -120,17 +122,17 @@ def ask_local(stored: Records, query: dict[str, Any]) -> Outcome:
     try:
         engine.create_bucket(BUCKET)
         for timestamp, names in stored.items():
-            engine.write(BUCKET, "e", timestamp, b"", "", names)
-        return asyncio.run(run_local(engine, query))
+            engine.write(BUCKET, entry, timestamp, b"", "", names)
+        return asyncio.run(run_local(engine, entry, query))
     finally:
         engine.close()
 
 
-async def run_local(engine: Engine, query: dict[str, Any]) -> Outcome:
+async def run_local(engine: Engine, entry: str, query: dict[str, Any]) -> Outcome:
     """Create a query and read it to its end."""
     queries = Queries(engine, Clock(), IoLimits())
     try:
-        query_id = queries.create(BUCKET, "e", parse_query(as_read(query)))
+        query_id = queries.create(BUCKET, entry, parse_query(as_read(query)))
     except EndsRealServerError:
         raise
     except ApiError as error:
@@ -140,7 +142,7 @@ async def run_local(engine: Engine, query: dict[str, Any]) -> Outcome:
     while True:
         try:
             batch = await queries.take_batch(
-                BUCKET, "e", query_id, head=True, header_size=header_size
+                BUCKET, entry, query_id, head=True, header_size=header_size
             )
         except EndsRealServerError:
             raise
@@ -166,13 +168,11 @@ def real() -> Iterator[RealConditions]:
         asked.close()
 
 
-@settings(max_examples=1500)
+@examples(800)
 @given(
     stored=records(),
     asked=st.lists(
-        st.tuples(conditions(), st.booleans()),
-        min_size=1,
-        max_size=CONDITIONS_PER_ENTRY,
+        st.tuples(conditions(), st.booleans()), min_size=1, max_size=CONDITIONS_PER_ENTRY
     ),
 )
 def test_random_conditions(
@@ -183,13 +183,18 @@ def test_random_conditions(
     for when, strict in asked:
         query = {"query_type": "QUERY", "when": when, "strict": strict}
         note(f"{query} over {stored}")
-        try:
-            expected = ask_local(stored, query)
-        except EndsRealServerError:
-            event("ends the real server")
-            continue
-        event(f"created {expected.created}, {'some' if expected.found else 'no'} records")
-        assert real.ask(query) == expected
+        if (expected := ask_unless_fatal(stored, query)) is not None:
+            event(f"created {expected.created}, {'some' if expected.found else 'no'} records")
+            assert real.ask(query) == expected
+
+
+def ask_unless_fatal(stored: Records, query: dict[str, Any]) -> Outcome | None:
+    """Return what `ask_local` does, None for what ends the real server."""
+    try:
+        return ask_local(stored, query)
+    except EndsRealServerError:
+        event("ends the real server")
+        return None
 
 
 class LabelsOnly:
@@ -200,23 +205,21 @@ class LabelsOnly:
         self.labels = names
 
 
-def value_of(operation: dict[str, Any], timestamp: int, names: dict[str, str]) -> Value | int:
-    """Return the value of an operation for a record; the status of the error if it has none."""
+def text_of(operation: dict[str, Any], timestamp: int, names: dict[str, str]) -> str | None:
+    """Return the value of an operation for a record, as text; None if it has none."""
     try:
         (build,) = parse_nodes(as_read(operation))
         return to_text(build()(LabelsOnly(timestamp, names)))
-    except EndsRealServerError:
-        raise
-    except ApiError as error:
-        return error.status
+    except (ApiError, LimitReachedError):
+        return None
 
 
 def spelled(text: str) -> dict[str, list[str]]:
-    """Return an expression for a text that would not be one if it stood there as a whole."""
+    """Return an expression for a text that would mean something else if it stood there whole."""
     return {"$add": ["$$" if letter == "$" else letter for letter in text] or [""]}
 
 
-@settings(max_examples=800)
+@examples(800)
 @given(
     names=labels,
     timestamp=st.sampled_from([0, 1_700_000_000_123_456, 2**63 - 1, 2**63, 2**64 - 2]),
@@ -225,19 +228,73 @@ def spelled(text: str) -> dict[str, list[str]]:
 def test_values_of_operations(
     real: RealConditions, names: dict[str, str], timestamp: int, asked: list[dict[str, Any]]
 ) -> None:
-    """Every operation has the very value that it has here, shown as text."""
-    real.store({timestamp: names})
+    """Every operation has the very value that it has here, shown as text, or the same error."""
+    stored = {timestamp: names}
+    real.store(stored)
     for operation in asked:
-        try:
-            value = value_of(operation, timestamp, names)
-        except (EndsRealServerError, LimitReachedError):
-            continue
-        text = "&" if isinstance(value, int) else str(value)
-        if "&" in text or "@" in text:
-            text = "x"
-        condition = {"$eq": [{"$cast": [operation, "string"]}, spelled(text)]}
-        query = {"query_type": "QUERY", "when": condition, "strict": True}
-        note(f"{query} over {names} at {timestamp}, here {value!r}")
-        assert real.ask(query) == ask_local({timestamp: names}, query)
-        if text == value:
-            assert real.ask(query).found
+        text = text_of(operation, timestamp, names)
+        # A literal of these letters would be a reference.
+        comparable = text is not None and not {"&", "@"} & set(text)
+        same = {"$eq": [{"$cast": [operation, "string"]}, spelled(text or "")]}
+        query = {
+            "query_type": "QUERY",
+            "when": same if comparable else {"$and": [operation]},
+            "strict": True,
+        }
+        note(f"{query} over {stored}")
+        if (expected := ask_unless_fatal(stored, query)) is not None:
+            assert real.ask(query) == expected
+            assert bool(expected.found) or not comparable
+
+
+def test_a_wrong_value_is_noticed(real: RealConditions) -> None:
+    """Control: other values, records and errors are other outcomes."""
+    stored = {1: {"a": "1"}, 2: {"a": "2"}, 3: {"b": "1"}}
+    real.store(stored)
+    conditions = [
+        {"$eq": [{"$cast": [{"$add": ["&a", 1]}, "string"]}, spelled("2")]},
+        {"$eq": [{"$cast": [{"$add": ["&a", 1]}, "string"]}, spelled("3")]},
+        {"$eq": [{"$cast": [{"$add": ["&a", 1]}, "string"]}, spelled("2.5")]},
+        {"&a": {"$gt": 0}, "#select_labels": "b"},
+        {"$has": "a"},
+        {"$x": "a"},
+    ]
+    queries = [{"query_type": "QUERY", "when": when} for when in conditions]
+    queries.append({**queries[0], "strict": True})
+    here = [ask_local(stored, query) for query in queries]
+    assert [real.ask(query) for query in queries] == here
+    assert len(set(here)) == len(here)
+
+
+FATAL: list[tuple[str, Any, dict[str, str]]] = [
+    ("e", 2**63, {}),
+    ("e", {"$eq": ["&a", 2**64 - 1]}, {}),
+    ("e", {"$rem": [7, 0]}, {}),
+    ("e", {"$rem": [7, "&a"]}, {"a": "0"}),
+    ("e", {"$rem": [7, False]}, {}),
+    ("e", {"$rem": [7, "0s"]}, {}),
+    ("e", {"$rem": [-(2**63), -1]}, {}),
+    ("e", {"$div_num": [-(2**63), -1]}, {}),
+    ("e", {"$div_num": [-1e300, -1.5]}, {}),
+    ("e/$meta", True, {"key": "k"}),
+    ("e/$meta", {"$not": "&key"}, {"key": "k"}),
+]
+"""Entry, condition and labels of a record, which end the real server."""
+
+
+@pytest.mark.parametrize(("entry", "when", "names"), FATAL)
+def test_conditions_that_end_the_real_server(entry: str, when: Any, names: dict[str, str]) -> None:
+    """What is kept from the real server does end it; here it is an error of its own kind."""
+    query = {"query_type": "QUERY", "when": when}
+    with pytest.raises(EndsRealServerError):
+        ask_local({1: names}, query, entry)
+    with RealServer() as server:
+        asked = RealConditions(server.url)
+        asked.store({1: names}, entry)
+        with pytest.raises(NoAnswerError):
+            asked.ask(query)
+        asked.close()
+        deadline = time.monotonic() + 30
+        while server.alive():
+            assert time.monotonic() < deadline
+            time.sleep(0.01)

@@ -140,6 +140,20 @@ def test_short_body(raw: Raw, store: str, large: bool) -> None:
     assert raw("POST", f"/b/{store}/e?ts=2", body=b"xy").status == 200
 
 
+def test_short_body_of_refused_records(raw: Raw, store: str) -> None:
+    raw("POST", f"/b/{store}/e?ts=2", body=b"x")
+    headers = {"x-reduct-time-1": "2,", "x-reduct-time-2": "2,", "x-reduct-time-3": "2,"}
+    assert raw("POST", f"/b/{store}/e/batch", headers, b"abc", chunked=True).status == 400
+    raw.wait_for({f"/b/{store}/e?ts={time}": code for time, code in ((1, 200), (2, 200), (3, 425))})
+
+
+def test_bytes_beyond_the_records_are_dropped(raw: Raw, store: str) -> None:
+    headers = {"x-reduct-time-1": "2,", "x-reduct-time-2": "1,"}
+    body = b"abc" + b"x" * 300_000
+    assert raw("POST", f"/b/{store}/e/batch", headers, body, chunked=True).status == 200
+    assert raw("GET", f"/b/{store}/e?ts=2").body == b"c"
+
+
 def test_empty_record_where_the_body_ends_too_early(raw: Raw, store: str) -> None:
     headers = {"x-reduct-time-1": "2,", "x-reduct-time-2": "0,", "x-reduct-time-3": "2,"}
     answer = raw("POST", f"/b/{store}/e/batch", headers, b"ab", chunked=True)
@@ -360,3 +374,19 @@ def test_get_of_a_query_without_contents(caplog: pytest.LogCaptureFixture) -> No
             number = query(raw, f"/b/{bucket}/e", only_metadata=True)
             assert raw("HEAD", target.format(bucket, number)).status == 200
     assert "only_metadata" in caplog.text
+
+
+def test_record_that_is_removed_before_its_delivery() -> None:
+    """The real server delivers it, or closes the connection, as chance has it."""
+    with reduct_local.Server() as server, closing(Raw(server.url)) as raw:
+        bucket = raw.new_bucket()
+        for timestamp in (1, 2):
+            raw("POST", f"/b/{bucket}/e?ts={timestamp}", body=b"x")
+        for target in ("/b/{}/e/batch?q={}", "/b/{}/e?q={}"):
+            number = query(raw, f"/b/{bucket}/e")
+            raw("POST", f"/b/{bucket}/e?ts=3", body=b"x")
+            assert raw("GET", f"/b/{bucket}/e?q={number}").body == b"x"
+            assert raw("DELETE", f"/b/{bucket}/e?ts=2").status == 200
+            assert status(raw, target.format(bucket, number)) == 404
+            assert raw("POST", f"/b/{bucket}/e?ts=2", body=b"x").status == 200
+            raw("DELETE", f"/b/{bucket}/e?ts=3")

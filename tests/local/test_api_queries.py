@@ -5,6 +5,7 @@ from contextlib import closing
 
 import pytest
 
+import reduct_local
 from tests.differential.wire import Answer
 from tests.local.raw_calls import Raw, with_prefix
 from tests.servers import Server
@@ -182,3 +183,20 @@ def test_permissions(auth_server: Server) -> None:
                     ]
                     assert found == ([200, 403] if kind == "read" else [403, 200]), target
         owner("DELETE", f"/b/{bucket}")
+
+
+@pytest.mark.parametrize(
+    ("body", "status"),
+    [
+        (b'["QUERY",null,0,9,null,null,null,null,null,null]', 422),
+        (b'{"query_type":{"QUERY":null}}', 422),
+        (b'{"query_type":"QUERY","ignored":"\\ud800"}', 422),
+        (b'{"query_type":"QUERY","ignored":"\xff"}', 422),
+        (b'{"query_type":"QUERY","ignored":1e999}', 422),
+        (b'{"query_type":"QUERY","query_type":"QUERY"}', 200),
+    ],
+)
+def test_odd_json(body: bytes, status: int) -> None:
+    """Not as the real server, whose parser decides the other way."""
+    with reduct_local.Server() as server, closing(Raw(server.url)) as raw:
+        assert raw("POST", f"/io/{raw.new_bucket()}/q", body=body).status == status

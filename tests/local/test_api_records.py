@@ -107,6 +107,19 @@ def test_body_of_another_size_breaks_the_record(raw: Raw, store: str, declared: 
     assert raw("GET", f"/b/{store}/e?ts=1").body == good
 
 
+def test_body_that_is_much_too_long(raw: Raw, store: str) -> None:
+    headers = {"x-reduct-content-length": "5"}
+    body = b"x" * 2_000_000
+    assert raw("POST", f"/b/{store}/e?ts=1", headers, body, chunked=True).status == 200
+    assert raw("GET", f"/b/{store}/e?ts=1").status == 500
+
+
+def test_large_body_that_is_refused(raw: Raw, store: str) -> None:
+    body = b"x" * 3_000_000
+    assert raw("POST", f"/b/none{store}/e?ts=1", body=body).status == 404
+    assert raw("GET", f"/b/{store}").status == 200
+
+
 def test_value_of_a_label_that_is_not_ascii(raw: Raw, store: str) -> None:
     assert raw("POST", f"/b/{store}/e?ts=1", {"x-reduct-label-a": "\xe4"}, b"x").status == 422
     assert raw("POST", f"/b/{store}/e?ts=1", {"Content-Type": "\xe4"}, b"x").status == 422
@@ -237,6 +250,7 @@ def test_writer_slots(new_server: NewServer) -> None:
         with connect(server) as first, connect(server) as second:
             first.sendall(head(f"/b/{bucket}/e?ts=1", 100) + b"a")
             raw.wait_for({f"/b/{bucket}/e?ts=1": 425})
+            assert raw("POST", f"/b/none{bucket}/e?ts=2", body=b"x").status == 404
             second.sendall(head(f"/b/{bucket}/e?ts=2", 1) + b"x")
             while not select.select([second], [], [], 0.5)[0]:
                 first.sendall(b"a")
@@ -288,6 +302,15 @@ def test_remove_entry(raw: Raw, store: str) -> None:
     assert raw("GET", f"/b/{store}/other?ts=1").status == 200
 
 
+def test_queries_do_not_outlive_their_entry(raw: Raw, store: str) -> None:
+    raw("POST", f"/b/{store}/x?ts=1", body=b"x")
+    number = json.loads(raw("GET", f"/b/{store}/x/q").body)["id"]
+    assert raw("DELETE", f"/b/{store}/x").status == 200
+    raw.wait_for({f"/b/{store}/x?ts=1": 404})
+    assert raw("POST", f"/b/{store}/x?ts=1", body=b"x").status == 200
+    assert raw("GET", f"/b/{store}/x?q={number}").status == 404
+
+
 def test_attachments_are_refused_before_the_token_is_looked_at(auth_server: Server) -> None:
     with closing(Raw(auth_server.url)) as raw:
         assert raw("DELETE", "/b/x/e/$meta").status == 422
@@ -304,6 +327,15 @@ def test_rename_entry(raw: Raw, store: str) -> None:
     assert raw("PUT", f"/b/{store}/none/rename", body=body).status in {404, 409}
     for wrong in (b"", b"{}", b"[]", b'{"new_name": 1}', b'{"new_name": "b!"}'):
         assert raw("PUT", f"/b/{store}/a/rename", body=wrong).status == 422, wrong
+
+
+def test_rename_loses_the_queries_of_all_entries(raw: Raw, store: str) -> None:
+    for entry in ("x", "y"):
+        raw("POST", f"/b/{store}/{entry}?ts=1", body=b"x")
+    found = [json.loads(raw("GET", f"/b/{store}/{entry}/q").body)["id"] for entry in ("x", "y")]
+    assert raw("PUT", f"/b/{store}/x/rename", body=b'{"new_name": "z"}').status == 200
+    assert raw("GET", f"/b/{store}/z?q={found[0]}").status == 404
+    assert raw("GET", f"/b/{store}/y?q={found[1]}").status == 404
 
 
 def test_json_is_looked_at_before_the_token(auth_server: Server) -> None:

@@ -280,7 +280,7 @@ NAMES = st.sampled_from(["x-reduct-0-", "x-reduct-1-", "x-reduct-2-", "x-reduct-
 @given(
     values=st.dictionaries(st.tuples(NAMES, st.integers(0, 3)), VALUES, max_size=4),
     entries=st.sampled_from(["a,b", "a,a", "a%2Fb , b", "a", "a,,b", "a%", "a%FF"]),
-    labels=st.sampled_from([None, "k,l", "x%20y", " ,k", "%4"]),
+    labels=st.sampled_from([None, "k,l", "x%20y", "l , k", "%4"]),
 )
 def test_requests_are_read_as_by_the_other_reading(
     values: Mapping[tuple[str, int], str], entries: str, labels: str | None

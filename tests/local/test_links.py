@@ -406,6 +406,19 @@ def test_query_without_contents(caplog: pytest.LogCaptureFixture) -> None:
     assert "only_metadata" in caplog.text
 
 
+def test_removed_record_is_gone_at_once() -> None:
+    """The real server may deliver it from a cache for ten minutes."""
+    with reduct_local.Server() as server, closing(Raw(server.url)) as raw:
+        bucket = raw.new_bucket()
+        raw("POST", f"/b/{bucket}/e?ts=1", body=CONTENT)
+        path = target(created(raw, bucket))
+        assert raw("GET", path).status == 200
+        assert raw("PATCH", f"/b/{bucket}/e?ts=1", {"x-reduct-label-a": "1"}).status == 200
+        assert raw("GET", path).header("x-reduct-label-a") == "1"
+        assert raw("DELETE", f"/b/{bucket}/e?ts=1").status == 200
+        assert raw("GET", path).status == 404
+
+
 def test_lengths_are_logged(caplog: pytest.LogCaptureFixture) -> None:
     with reduct_local.Server() as server, closing(Raw(server.url)) as raw:
         path = target(created(raw, "b"))
@@ -454,6 +467,21 @@ def test_link_needs_the_permission_of_its_token(auth_server: Server) -> None:
         owner("DELETE", f"/b/{bucket}")
         assert owner("GET", path).status == 403
         owner("DELETE", f"/tokens/{bucket}")
+
+
+def test_link_of_an_expired_token() -> None:
+    clock = reduct_local.ManualClock(1_000_000_000_000_000)
+    with reduct_local.Server("secret", clock=clock) as server:
+        with closing(Raw(server.url, "secret")) as owner:
+            bucket = owner.new_bucket()
+            owner("POST", f"/b/{bucket}/e?ts=1", body=CONTENT)
+            body = {"permissions": {"read": ["*"]}, "expires_at": "2001-09-09T02:00:00Z"}
+            value = json.loads(owner("POST", "/tokens/t", body=json.dumps(body).encode()).body)
+            with closing(Raw(server.url, value["value"])) as reader:
+                path = target(created(reader, bucket))
+            assert owner("GET", path).status == 200
+            clock.advance(3600)
+            assert owner("GET", path).status == 401
 
 
 def test_link_outlives_a_restart(new_server: NewServer) -> None:

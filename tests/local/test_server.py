@@ -243,3 +243,11 @@ def test_repr_names_the_address_and_no_secret() -> None:
     with server:
         assert server.url in repr(server)
         assert "hush-hush" not in repr(server)
+
+
+def test_connections_accepted_at_the_end_are_closed() -> None:
+    for _ in range(20):
+        with Server() as server:
+            connect(server.port).close()
+        # A socket that was left open warns when it is collected, and warnings are errors.
+        gc.collect()

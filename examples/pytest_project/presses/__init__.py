@@ -1,0 +1,1 @@
+"""Archives the force curves of presses in ReductStore."""

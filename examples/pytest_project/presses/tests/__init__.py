@@ -1,0 +1,1 @@
+"""Tests of the archive; pytest finds its fixtures in `reduct_pytest`."""
