@@ -1,6 +1,8 @@
 """Performs the steps of `reduct_core.transport`: the only module that touches a transport."""
 
 import threading
+import time
+from collections import Counter
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from typing import TypeVar
@@ -10,7 +12,8 @@ import httpx
 from reduct_api.types import RequestSpec
 from reduct_core import errors
 from reduct_core.config import Config
-from reduct_core.gates import Claim, Gates, Ticket, note_held
+from reduct_core.gates import Claim, Gates, Key, Mode, Ticket, note_held
+from reduct_core.records import IN_MEMORY_BYTES
 from reduct_core.transport import (
     Discard,
     Exchange,
@@ -21,12 +24,60 @@ from reduct_core.transport import (
     parse,
 )
 
-from ._flavour import BaseTransport, Event, Home, sleep
+from ._flavour import BaseTransport, Event, Home, make_lock, sleep
+from ._transport import Exchange as WireExchange
+from ._transport import Transport
 
 T = TypeVar("T")
 
+ABSORBED_BYTES = 2 * IN_MEMORY_BYTES
+"""The largest answer that is received at once: a full one, and a large record behind it."""
+
 SAFE = frozenset({"GET", "HEAD"})
 """Methods that change nothing, unless the call says otherwise."""
+
+
+class Early:
+    """A request that was sent before its answer was asked for."""
+
+    def __init__(self, request: httpx.Request, exchange: WireExchange, waiting: "set[Early]"):
+        """It is among the `waiting` until it is finished or closed."""
+        self.request = request
+        self.began = time.monotonic()
+        self._exchange = exchange
+        self._turn = make_lock()
+        self._response: httpx.Response | None = None
+        self._error: Exception | None = None
+        self._waiting = waiting
+        waiting.add(self)
+
+    async def finish(self) -> httpx.Response:
+        """Return the answer."""
+        async with self._turn:
+            self._waiting.discard(self)
+            if self._error is not None:
+                raise self._error
+            return self._response or await self._exchange.finish()
+
+    async def absorb(self) -> None:
+        """Receive the whole answer; one that is too large for that is given up."""
+        async with self._turn:
+            if self in self._waiting and self._response is None and self._error is None:
+                try:
+                    self._response = await self._exchange.finish()
+                    await self._exchange.absorb(ABSORBED_BYTES)
+                except Exception as error:
+                    self._exchange.leave()
+                    self._error = error
+                except BaseException:
+                    self._exchange.leave()
+                    self._error = httpx.ReadError("receiving the answer was interrupted")
+                    raise
+
+    def close(self) -> None:
+        """Give up: the connection is closed, since an answer will come on it."""
+        self._waiting.discard(self)
+        self._exchange.leave()
 
 
 class Io:
@@ -44,19 +95,33 @@ class Io:
         self._choose = choose
         self._choosing = threading.Lock()
         self._gates: Gates[Event] = Gates(Event)
+        self._early: set[Early] = set()
+        self._removals: Counter[Key] = Counter()
         self._home = Home()
 
     async def send(
-        self, spec: RequestSpec[T], *, repeatable: bool | None = None, timeout: float | None = None
+        self,
+        spec: RequestSpec[T],
+        *,
+        repeatable: bool | None = None,
+        timeout: float | None = None,
+        early: "Early | None" = None,
     ) -> T:
         """Return the decoded answer to `spec`."""
-        return parse(spec, await self.complete(spec, repeatable=repeatable, timeout=timeout))
+        return parse(
+            spec, await self.complete(spec, repeatable=repeatable, timeout=timeout, early=early)
+        )
 
     async def complete(
-        self, spec: Spec, *, repeatable: bool | None = None, timeout: float | None = None
+        self,
+        spec: Spec,
+        *,
+        repeatable: bool | None = None,
+        timeout: float | None = None,
+        early: "Early | None" = None,
     ) -> httpx.Response:
         """Return the successful response to `spec`, read whole and closed."""
-        response = await self.open(spec, repeatable=repeatable, timeout=timeout)
+        response = await self.open(spec, repeatable=repeatable, timeout=timeout, early=early)
         try:
             with errors.mapped(response.request):
                 await response.aread()
@@ -65,16 +130,34 @@ class Io:
         return response
 
     async def open(
-        self, spec: Spec, *, repeatable: bool | None = None, timeout: float | None = None
+        self,
+        spec: Spec,
+        *,
+        repeatable: bool | None = None,
+        timeout: float | None = None,
+        early: "Early | None" = None,
     ) -> httpx.Response:
         """Return the successful response to `spec`, its body unread; the caller closes it.
 
         `repeatable` tells whether it may be sent again after 429 and 503; GET and HEAD may,
-        if it is None. `timeout` shortens the client's own.
+        if it is None. `timeout` shortens the client's own. `early` is what `begin` returned.
         """
         again = spec.method in SAFE if repeatable is None else repeatable
-        steps = exchange(self.session, spec, repeatable=again, timeout=timeout)
-        return await self._perform(steps, self.enter())
+        request = self.session.request(spec, timeout) if early is None else early.request
+        steps = exchange(self.session, spec, request, repeatable=again)
+        return await self._perform(steps, self.enter(), early)
+
+    def begin(self, spec: Spec) -> "Early | None":
+        """Send a request without waiting for its answer, which `open` returns.
+
+        None if that is not possible: it needs a transport of ours with an idle connection.
+        """
+        transport = self.enter()
+        if not isinstance(transport, Transport):
+            return None
+        request = self.session.request(spec)
+        exchange = transport.begin(request)
+        return None if exchange is None else Early(request, exchange, self._early)
 
     def enter(self) -> BaseTransport:
         """Return the transport to use here; its first use decides which it is."""
@@ -89,13 +172,18 @@ class Io:
             self.transport = self._choose()
         return self.transport
 
-    async def _perform(self, steps: Exchange, transport: BaseTransport) -> httpx.Response:
+    async def _perform(
+        self, steps: Exchange, transport: BaseTransport, early: "Early | None"
+    ) -> httpx.Response:
         try:
             step = next(steps)
             while True:
                 if isinstance(step, Send):
                     try:
-                        response = await transport.handle_async_request(step.request)
+                        if early is not None:
+                            response, early = await early.finish(), None
+                        else:
+                            response = await transport.handle_async_request(step.request)
                     except Exception as exc:
                         step = steps.throw(exc)
                     else:
@@ -135,12 +223,35 @@ class Io:
                     await ticket.signal.wait()
             release = note_held(tickets)
             try:
-                yield
+                async with self._removing(claims):
+                    yield
             finally:
                 release()
         finally:
             for ticket in reversed(tickets):
                 self._gates.leave(ticket)
+
+    @asynccontextmanager
+    async def _removing(self, claims: Sequence[Claim]) -> AsyncIterator[None]:
+        """Have readers of this client know of a removal, which would spoil what they read.
+
+        The server sends wrong payloads of records that it looked up before a removal in their
+        block. Answers that are on their way are received before it; later ones are asked for
+        anew.
+        """
+        removed = [key for key, mode in claims if mode is Mode.REMOVE]
+        if removed:
+            for early in list(self._early):
+                await early.absorb()
+        self._removals.update(removed)
+        try:
+            yield
+        finally:
+            self._removals.update(removed)
+
+    def removals(self, bucket: str, entry: str) -> int:
+        """Return a number that changes with every removal from an entry."""
+        return self._removals[Key(bucket)] + self._removals[Key(bucket, entry)]
 
     async def close(self) -> None:
         """Close all connections; calls after that are refused."""

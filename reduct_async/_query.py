@@ -3,71 +3,49 @@
 import time
 from collections.abc import Sequence
 from contextlib import aclosing
-
-import httpx
+from functools import partial
 
 from reduct_api import api
 from reduct_core import names
 from reduct_core import query as core
 from reduct_core.errors import NotFoundError, ReductError
+from reduct_core.merge import take_ready
 from reduct_core.query import Plan
-from reduct_core.sieve import Sieve
+from reduct_core.sieve import NO_FILTERS, Sieve
 
 from ._flavour import Stream, sleep
-from ._io import Io
+from ._io import Early, Io
+from ._transport import Transport
 from .record import AnswerReader, Record
 
 
 async def query(io: Io, plan: Plan) -> Stream[Record]:
     """Yield the records of `plan` that pass its filters."""
-    sieve = Sieve(plan.filters)
-    async with aclosing(records(io, plan)) as found:
-        async for record in found:
-            if sieve.passes(record.entry, record.timestamp, record.labels):
-                yield record
-                if sieve.full:
-                    return
+    sieve = Sieve(plan.filters) if plan.filters != NO_FILTERS else None
+    reading = _reading(io, plan)
+    try:
+        while found := await reading.next_records():
+            for record in found:
+                if sieve is None:
+                    yield record
+                elif sieve.passes(record.entry, record.timestamp, record.labels):
+                    yield record
+                    if sieve.full:
+                        return
+    finally:
+        await reading.close()
+
+
+def _reading(io: Io, plan: Plan) -> "Reading | Merged":
+    parts = core.parts(plan) if isinstance(io.enter(), Transport) else []
+    return Merged(io, plan, parts) if parts else Reading(io, plan)
 
 
 async def records(io: Io, plan: Plan) -> Stream[Record]:
-    """Yield what the server selects for `plan`.
-
-    A query that the server lost on the way is begun anew behind the last record, where its
-    order and conditions allow it.
-    """
-    rest = plan
-    while True:
-        last: int | None = None
-        try:
-            async with aclosing(_records(io, rest)) as found:
-                async for record in found:
-                    last = record.timestamp
-                    yield record
-            return
-        except ReductError as error:
-            rest = core.resumed(rest, last, error)
-
-
-async def _records(io: Io, plan: Plan) -> Stream[Record]:
-    query_id = await _start(io, plan)
-    ended = query_id is None
-    empty = 0
-    while query_id is not None and not ended:
-        began = time.monotonic()
-        response = await _next_answer(io, plan, query_id)
-        seconds = time.monotonic() - began
-        try:
-            answer = core.parse_answer(plan, response)
-            reader = AnswerReader(response, answer)
-            async with aclosing(reader.heads() if plan.head else reader.records()) as found:
-                async for record in found:
-                    yield record
-        finally:
-            await response.aclose()
-        ended = answer.last
-        empty = core.empty_in_a_row(answer, empty, seconds)
-        if empty and not ended:
-            await sleep(core.pause_after_empty(plan, empty))
+    """Yield what the server selects for `plan`."""
+    async with aclosing(query(io, core.unfiltered(plan))) as found:
+        async for record in found:
+            yield record
 
 
 async def check_patterns(io: Io, bucket: str, entries: Sequence[str]) -> None:
@@ -79,16 +57,175 @@ async def check_patterns(io: Io, bucket: str, entries: Sequence[str]) -> None:
     core.check_patterns(entries, io.session.api_version)
 
 
-async def _start(io: Io, plan: Plan) -> int | None:
+class Reading:
+    """One query of the server, read answer by answer.
+
+    A query that the server lost on the way is begun anew behind the last record, where its
+    order and conditions allow it.
+    """
+
+    def __init__(self, io: Io, plan: Plan):
+        self._io = io
+        self._plan = plan
+        self._id: int | None = None
+        self._starting: Early | None = None
+        self._started = False
+        self._ended = False
+        self._early: Early | None = None
+        self._reader: AnswerReader | None = None
+        self._removals = 0
+        self._empty = 0
+        self._last: int | None = None
+
+    @property
+    def finished(self) -> bool:
+        """Whether it is known that no more records come."""
+        return self._ended and (self._reader is None or self._reader.done)
+
+    def begin(self) -> None:
+        """Have the server start the query, without waiting for it."""
+        self._starting = self._io.begin(core.create(self._plan, self._io.enter()))
+
+    async def start(self) -> None:
+        """Start the query."""
+        early, self._starting = self._starting, None
+        self._removals = self._io.removals(self._plan.bucket, self._plan.single or "")
+        self._id = await _start(self._io, self._plan, early)
+        self._started, self._ended = True, self._id is None
+        self._ask_early()
+
+    async def next_records(self) -> list[Record]:
+        """Return the next records, in the order of time; an empty list at the end."""
+        while True:
+            try:
+                found = await self._next_records()
+            except ReductError as error:
+                await self.close()
+                self._plan = core.resumed(self._plan, self._last, error)
+                self._started = self._ended = False
+                self._last = None
+                continue
+            if found:
+                self._last = found[-1].timestamp
+            return found
+
+    async def close(self) -> None:
+        """Give the connections back; what is unread is lost."""
+        reader, self._reader = self._reader, None
+        for early in (self._starting, self._early):
+            if early is not None:
+                early.close()
+        self._starting = self._early = None
+        if reader is not None:
+            await reader.close()
+
+    async def _next_records(self) -> list[Record]:
+        while True:
+            if not self._started:
+                await self.start()
+            if self._reader is not None:
+                if found := await self._reader.next_records():
+                    self._ask_early()
+                    return found
+                await self._reader.close()
+                self._reader = None
+            if self._ended:
+                return []
+            if not await self._begin_anew():
+                await self._next_answer()
+
+    async def _begin_anew(self) -> bool:
+        """End a query whose records were removed in part, if the rest can be asked for anew."""
+        if self._removals == self._io.removals(self._plan.bucket, self._plan.single or ""):
+            return False
+        following = self._plan if self._last is None else core.rest(self._plan, self._last)
+        if following is None:
+            return False
+        await self.close()
+        self._plan = following
+        self._started = self._ended = False
+        return True
+
+    def _ask_early(self) -> None:
+        """Have the server work on the next answer while the user works on this one."""
+        reads = self._reader is not None and not self._reader.done
+        if not reads and self._id is not None and not self._ended and self._plan.prefetch:
+            self._early = self._io.begin(core.next_answer(self._plan, self._id))
+
+    async def _next_answer(self) -> None:
+        assert self._id is not None
+        early, self._early = self._early, None
+        began = time.monotonic() if early is None else early.began
+        spec = core.next_answer(self._plan, self._id)
+        try:
+            response = await self._io.open(spec, repeatable=False, early=early)
+        except NotFoundError as error:
+            raise core.explain(error, self._plan) from error
+        parse = partial(core.parse_answer, self._plan)
+        self._reader = await AnswerReader.of(response, parse, head=self._plan.head)
+        answer = self._reader.answer
+        self._ended = answer.last
+        self._empty = core.empty_in_a_row(answer, self._empty, time.monotonic() - began)
+        if self._empty and not self._ended:
+            await sleep(core.pause_after_empty(self._plan, self._empty))
+
+
+class Merged:
+    """Several queries, each over one entry, whose records come in the order of time."""
+
+    def __init__(self, io: Io, plan: Plan, parts: Sequence[Plan]):
+        """`parts` together select what `plan` does."""
+        self._io = io
+        self._plan = plan
+        self._readings = [Reading(io, part) for part in parts]
+        self._waiting: list[list[Record]] = [[] for _ in parts]
+        self._started = False
+
+    async def next_records(self) -> list[Record]:
+        """Return the next records, in the order of time; an empty list at the end."""
+        if not self._started:
+            await self._start()
+        for reading, found in zip(self._readings, self._waiting, strict=True):
+            if not found:
+                found += await reading.next_records()
+                if found:
+                    found[-1].last = False
+        ready = take_ready(self._waiting)
+        if ready and not any(self._waiting):
+            ready[-1].last = all(reading.finished for reading in self._readings)
+        return ready
+
+    async def close(self) -> None:
+        """Give the connections back; what is unread is lost."""
+        for reading in self._readings:
+            await reading.close()
+
+    async def _start(self) -> None:
+        await _check_entries(self._io, self._plan)
+        for reading in self._readings:
+            reading.begin()
+        for reading in self._readings:
+            await reading.start()
+        self._started = True
+
+
+async def _check_entries(io: Io, plan: Plan) -> None:
+    """Tell of exact names that do not exist, if the query asks for it."""
+    if plan.missing != "ignore":
+        listed = await io.send(api.buckets.get_bucket.build_request(plan.bucket))
+        core.report_missing(plan, core.absent(plan, [entry.name for entry in listed.entries]))
+
+
+async def _start(io: Io, plan: Plan, early: Early | None) -> int | None:
     """Return the id of the started query; None if its entry does not exist."""
     if not plan.entries:
         return None
     await check_patterns(io, plan.bucket, plan.entries)
-    if plan.single is None and plan.missing != "ignore":
-        listed = await io.send(api.buckets.get_bucket.build_request(plan.bucket))
-        core.report_missing(plan, core.absent(plan, [entry.name for entry in listed.entries]))
+    if plan.single is None:
+        await _check_entries(io, plan)
+    spec = core.create(plan, io.enter())
     try:
-        return core.query_id(await io.send(core.create(plan, io.enter()), repeatable=True))
+        return core.query_id(await io.send(spec, repeatable=True, early=early))
     except NotFoundError:
         if plan.single is None:
             raise
@@ -96,10 +233,3 @@ async def _start(io: Io, plan: Plan) -> int | None:
     await io.send(api.buckets.head_bucket.build_request(plan.bucket))
     core.report_missing(plan, [plan.single])
     return None
-
-
-async def _next_answer(io: Io, plan: Plan, query_id: int) -> httpx.Response:
-    try:
-        return await io.open(core.next_answer(plan, query_id), repeatable=False)
-    except NotFoundError as error:
-        raise core.explain(error, plan) from error

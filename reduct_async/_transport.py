@@ -1,15 +1,18 @@
 """The transport that clients use by default: HTTP/1.1 over connections of our own.
 
-What is decided about bytes is decided in `reduct_core.http1`, who gets which connection in
-`reduct_core.pool`; the connections themselves are in `_wire`.
+What is decided about bytes is decided in `reduct_core.outgoing` and `reduct_core.http1`, who
+gets which connection in `reduct_core.pool`; the connections themselves are in `_wire`.
 """
 
 import ssl
 from collections.abc import AsyncIterator, Mapping
+from io import BytesIO
 
 import httpx
 
-from reduct_core.http1 import MAX_HEAD_BYTES, Incoming, Origin, Outgoing, Piece, Source
+from reduct_core.http1 import MAX_HEAD_BYTES, Incoming
+from reduct_core.messages import Origin, Source
+from reduct_core.outgoing import LEAVE_SECONDS, Outgoing, Piece
 from reduct_core.pool import Place, Pool
 
 from ._flavour import BaseTransport, Event, make_stock_transport, suits_own_transport, wait
@@ -25,8 +28,11 @@ class Transport(BaseTransport):
     It takes heads of 1 MiB and 2,000 lines, acknowledges at once where the system can (Linux),
     and returns an answer that comes while the body is still being sent.
 
+    A request with ``Expect: 100-continue`` and a body from a stream sends the body when the
+    server asks for it, at the latest after 1 s, and not at all if the server answers instead.
+
     Timeouts, `target` and `sni_hostname` come from the request's extensions. Not supported:
-    proxies, HTTP/2, upgrades, `Expect: 100-continue`, the extension `trace`.
+    proxies, HTTP/2, upgrades, the extensions `trace` and `network_stream`.
     """
 
     max_head_bytes = MAX_HEAD_BYTES
@@ -61,6 +67,23 @@ class Transport(BaseTransport):
         except BaseException:
             exchange.leave()
             raise
+
+    def begin(self, request: httpx.Request) -> "Exchange | None":
+        """Send a request with a body in memory at once; `Exchange.finish` gets its answer.
+
+        None if there is no idle connection to spare.
+        """
+        outgoing = Outgoing(request)
+        place, discarded = self._pool.enter_idle(outgoing.origin)
+        for wire in discarded:
+            wire.close()
+        if place is None:
+            return None
+        timeouts: Timeouts = request.extensions.get("timeout", {})
+        incoming = Incoming(request.method, outgoing.has_body)
+        exchange = Exchange(self._pool, place, incoming, timeouts)
+        exchange.begin(outgoing.feed(request.read(), last=True))
+        return exchange
 
     async def aclose(self) -> None:
         """Close all connections; exchanges that still run fail, later ones are refused."""
@@ -123,20 +146,43 @@ class Exchange(httpx.AsyncByteStream):
         self._write_timeout = timeouts.get("write")
         self._begun = False
         self._sent = False
+        self._left = False
         self._first = b""
+        self._unsent: list[Piece] = []
 
     async def run(self, outgoing: Outgoing, stream: Source) -> httpx.Response:
         """Send the request; return the response as soon as its head is there."""
         self._sent = await self._send(outgoing, stream)
-        while not self._incoming.head:
+        return await self._answer()
+
+    def begin(self, pieces: list[Piece]) -> None:
+        """Send what the system takes at once."""
+        self._unsent = pieces
+        self._wire.put(pieces.pop(0))
+        self._begun = True
+
+    async def finish(self) -> httpx.Response:
+        """Send the rest of what was begun; return the response as soon as its head is there."""
+        try:
+            self._sent = await self._flush() and await self._send_pieces(self._unsent)
+            return await self._answer()
+        except BaseException:
+            self.leave()
+            raise
+
+    async def _answer(self) -> httpx.Response:
+        incoming = self._incoming
+        while not incoming.head:
             self._first = await self._receive()
-        if not self._incoming.complete:
-            return self._incoming.response(self)
-        self.leave()
-        return self._incoming.response(httpx.ByteStream(self._first))
+        if incoming.complete:
+            self.leave()
+        return incoming.response(self, self._first)
 
     def leave(self) -> None:
         """Give the connection back, if it is fit for another exchange; close it otherwise."""
+        if self._left:
+            return
+        self._left = True
         keep = self._sent and self._incoming.complete and self._incoming.reusable
         for wire in self._pool.leave(self._place, keep=keep):
             wire.close()
@@ -148,10 +194,26 @@ class Exchange(httpx.AsyncByteStream):
         if isinstance(stream, httpx.ByteStream):
             return await self._send_pieces(outgoing.feed(b"".join(stream), last=True))
         assert isinstance(stream, httpx.AsyncByteStream)
+        if outgoing.asks and not await self._ask(outgoing):
+            return False
         async for chunk in stream:
             if not await self._send_pieces(outgoing.feed(chunk)):
                 return False
         return await self._send_pieces(outgoing.feed(b"", last=True))
+
+    async def _ask(self, outgoing: Outgoing) -> bool:
+        """Send the head alone, and wait for leave to send the body; False if it was refused."""
+        if not await self._send_pieces([outgoing.take_head()]):
+            return False
+        incoming = self._incoming
+        try:
+            while not incoming.head and not incoming.may_send:
+                data = await self._wire.receive(0, LEAVE_SECONDS)
+                self._first += self._absorbed(data)
+        except httpx.ReadTimeout:
+            # It knows no such question.
+            return True
+        return not self._incoming.head
 
     async def _send_pieces(self, pieces: list[Piece]) -> bool:
         wire = self._wire
@@ -160,13 +222,18 @@ class Exchange(httpx.AsyncByteStream):
                 return False
             self._begun = True
             wire.put(piece)
-            try:
-                while not await wire.flush(self._write_timeout):
-                    if self._is_answered():
-                        return False
-            except httpx.WriteError:
-                # The server may have said why before it closed the connection.
+            if not await self._flush():
                 return False
+        return True
+
+    async def _flush(self) -> bool:
+        try:
+            while not await self._wire.flush(self._write_timeout):
+                if self._is_answered():
+                    return False
+        except httpx.WriteError:
+            # The server may have said why before it closed the connection.
+            return False
         return True
 
     def _is_answered(self) -> bool:
@@ -180,24 +247,55 @@ class Exchange(httpx.AsyncByteStream):
 
     async def __aiter__(self) -> AsyncIterator[bytes]:
         try:
-            if self._first:
-                yield self._first
-            while not self._incoming.complete:
-                if piece := await self._receive_body():
-                    yield piece
+            while piece := await self.receive():
+                yield piece
         finally:
             self.leave()
+
+    async def receive(self) -> bytes:
+        """Return what comes next of the body, b"" at its end."""
+        piece, self._first = self._first, b""
+        while not piece and not self._incoming.complete:
+            piece = await self._receive()
+        if self._incoming.complete:
+            # The connection is given back as early as possible.
+            self.leave()
+        return piece
+
+    async def read(self, size: int) -> bytes:
+        """Return the next `size` bytes of the body, fewer at its end or if that is not known.
+
+        They are received into the object that is returned.
+        """
+        missing = size - len(self._first)
+        if missing <= 0 or self._incoming.wanted < missing:
+            return await self.receive()
+        buffer = BytesIO(bytes(size))
+        with buffer.getbuffer() as view:
+            view[: len(self._first)] = self._first
+            count = await self._wire.fill(view[len(self._first) :], self._read_timeout)
+        self._first = b""
+        self._incoming.pass_by(count)
+        if count < missing:
+            self._incoming.receive_end()
+        if self._incoming.complete:
+            self.leave()
+        return buffer.getvalue()
+
+    async def absorb(self, most: int) -> None:
+        """Receive the rest of the body now, for later; httpx.ReadError if it is too large."""
+        if self._incoming.wanted > most:
+            raise httpx.ReadError("the answer was given up, because records are removed")
+        pieces = [self._first]
+        while not self._incoming.complete:
+            self._first = b""
+            wanted = self._incoming.wanted
+            pieces.append(await (self.read(wanted) if wanted else self.receive()))
+        self._first = b"".join(pieces)
 
     async def aclose(self) -> None:
         """End the exchange; a connection on which something is unread is closed."""
         self.leave()
-
-    async def _receive_body(self) -> bytes:
-        """As `_receive`; the connection is given back as early as possible."""
-        piece = await self._receive()
-        if self._incoming.complete:
-            self.leave()
-        return piece
 
     async def _receive(self) -> bytes:
         """Return what comes next of the body, b"" if nothing of it came."""

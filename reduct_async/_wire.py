@@ -10,7 +10,8 @@ from typing import Any, Self, cast
 
 import httpx
 
-from reduct_core.http1 import Origin, Piece
+from reduct_core.messages import Origin
+from reduct_core.outgoing import Piece
 
 SMALL_BYTES = 64 * 1024
 RECEIVE_BYTES = 1024 * 1024
@@ -39,6 +40,7 @@ class _Protocol(asyncio.BufferedProtocol):
         self._quick = False
         self._buffer = bytearray(SMALL_BYTES)
         self._chunks: deque[bytes] = deque()
+        self._target: memoryview | None = None
         self._size = 0
         self._paused = False
         self._blocked = False
@@ -47,6 +49,7 @@ class _Protocol(asyncio.BufferedProtocol):
         self._error: Exception | None = None
         self._aborted = False
         self._waiter: asyncio.Future[bool] | None = None
+        self._patience: float | None = None
         self._deadline: float | None = None
         self._timer: asyncio.TimerHandle | None = None
         self._left: asyncio.Future[None] = self._loop.create_future()
@@ -62,13 +65,17 @@ class _Protocol(asyncio.BufferedProtocol):
         self._quick = QUICK_ACK is not None and self._socket.family in _INTERNET
         self._hurry()
 
-    def get_buffer(self, sizehint: int) -> bytearray:
+    def get_buffer(self, sizehint: int) -> bytearray | memoryview:
         """Return where the next bytes go."""
-        return self._buffer
+        return self._buffer if self._target is None else self._target
 
     def buffer_updated(self, nbytes: int) -> None:
         """Take what arrived."""
         self._hurry()
+        if self._target is not None:
+            self._target = self._target[nbytes:]
+            self._progress()
+            return
         with memoryview(self._buffer) as view:
             self._chunks.append(bytes(view[:nbytes]))
         self._size += nbytes
@@ -123,6 +130,14 @@ class _Protocol(asyncio.BufferedProtocol):
             with contextlib.suppress(OSError):
                 self._socket.setsockopt(socket.IPPROTO_TCP, QUICK_ACK, 1)
 
+    def _progress(self) -> None:
+        """Wake who fills a buffer once it is full; until then, time begins anew."""
+        if not self._target:
+            self._target = None
+            self._wake()
+        elif self._patience is not None:
+            self._deadline = self._loop.time() + self._patience
+
     def _wake(self) -> None:
         if self._waiter is not None and not self._waiter.done():
             self._waiter.set_result(True)
@@ -131,6 +146,7 @@ class _Protocol(asyncio.BufferedProtocol):
 
     async def _wait(self, timeout: float | None) -> bool:
         """Wait until something happens; False if nothing did."""
+        self._patience = timeout
         self._deadline = None if timeout is None else self._loop.time() + timeout
         if self._deadline is not None:
             self._set_timer(self._deadline)
@@ -195,7 +211,7 @@ class Wire(_Protocol):
     # --- sending ---------------------------------------------------------------------------
 
     def put(self, piece: Piece) -> None:
-        """Take what is to be sent next; `flush` sends it."""
+        """Send what the system takes at once; `flush` sends the rest."""
         if not self._lost:
             self._transport.write(piece)
             self._hurry()
@@ -220,17 +236,24 @@ class Wire(_Protocol):
     def take(self) -> bytes | None:
         """Return what arrived, b"" at the end of the connection, None for nothing yet."""
         if self._chunks:
-            chunk = self._chunks.popleft()
-            self._size -= len(chunk)
-            if self._paused and self._size <= _WAITING_BYTES // 2:
-                self._paused = False
-                self._transport.resume_reading()
+            chunk = self._chunks[0]
+            self._use_up(len(chunk))
             return chunk
         if self._aborted:
             raise httpx.ReadError("the transport was closed")
         if self._lost and self._error is not None:
             raise httpx.ReadError(str(self._error)) from self._error
         return b"" if self._ended or self._lost else None
+
+    def _use_up(self, count: int) -> None:
+        """Forget the first `count` bytes that arrived, at most those of one chunk."""
+        rest = self._chunks.popleft()[count:]
+        if rest:
+            self._chunks.appendleft(rest)
+        self._size -= count
+        if self._paused and self._size <= _WAITING_BYTES // 2:
+            self._paused = False
+            self._transport.resume_reading()
 
     async def receive(self, wanted: int, timeout: float | None) -> bytes:
         """Wait for what comes next, b"" at the end of the connection.
@@ -241,6 +264,33 @@ class Wire(_Protocol):
             if not await self._wait(timeout):
                 raise httpx.ReadTimeout("The read operation timed out")
         return data
+
+    async def fill(self, view: memoryview, timeout: float | None) -> int:
+        """Receive until `view` is full or the connection ends; return how many bytes."""
+        done = 0
+        while done < len(view) and self._chunks:
+            chunk = self._chunks[0]
+            part = min(len(chunk), len(view) - done)
+            view[done : done + part] = chunk[:part]
+            done += part
+            self._use_up(part)
+        if done == len(view):
+            return done
+        self._target = view[done:]
+        try:
+            while self._left_to_fill() and not (self._ended or self._lost):
+                if not await self._wait(timeout):
+                    raise httpx.ReadTimeout("The read operation timed out")
+            left = self._left_to_fill()
+        finally:
+            self._target = None
+        if left:
+            # Which tells the error, if there was one.
+            self.take()
+        return len(view) - left
+
+    def _left_to_fill(self) -> int:
+        return 0 if self._target is None else len(self._target)
 
     # --- the end ---------------------------------------------------------------------------
 

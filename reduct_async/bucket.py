@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from contextlib import aclosing, asynccontextmanager
+from functools import partial
 from os import PathLike
 from typing import Any
 
 from reduct_api import api, models
 from reduct_core import attachments as attachment_codec
-from reduct_core import batch_writes, links, names, reads, server, writes
+from reduct_core import batch_writes, links, names, reads, removals, server, writes
 from reduct_core import labels as label_codec
 from reduct_core import query as queries
 from reduct_core.batch_writes import MAX_RECORDS
@@ -158,29 +159,26 @@ class Bucket:
             >>> async with bucket.read("entry-1", timestamp=1_000_000) as record:
             ...     data = await record.read_all()
         """
-        async with aclosing(self._read_one(entry_name, timestamp, head)) as found:
-            yield await anext(found)
-
-    async def _read_one(
-        self, entry_name: str, timestamp: TimestampLike | None, head: bool
-    ) -> Stream[Record]:
         entry = names.entry(entry_name)
         us = None if timestamp is None else to_us(timestamp, "timestamp")
         if names.is_claimed(entry):
-            plan = reads.by_query(self._name, entry, us, head)
-            async with aclosing(records(self._io, plan)) as found:
-                async for record in found:
-                    yield record
-                    return
-            raise reads.not_found(self._name, entry, us)
+            async with aclosing(self._by_query(entry, us, head)) as found:
+                yield await anext(found)
+            return
         response = await self._io.open(reads.request(self._name, entry, us, head))
+        reader = await AnswerReader.of(response, partial(reads.answer, entry=entry), head=head)
         try:
-            reader = AnswerReader(response, reads.answer(response, entry))
-            async with aclosing(reader.heads() if head else reader.records()) as found:
-                async for record in found:
-                    yield record
+            yield (await reader.next_records())[0]
         finally:
-            await response.aclose()
+            await reader.close()
+
+    async def _by_query(self, entry: str, us: int | None, head: bool) -> Stream[Record]:
+        plan = reads.by_query(self._name, entry, us, head)
+        async with aclosing(records(self._io, plan)) as found:
+            async for record in found:
+                yield record
+                return
+        raise reads.not_found(self._name, entry, us)
 
     def query(
         self,
@@ -199,6 +197,7 @@ class Bucket:
         each_n: int | None = None,
         each_s: float | None = None,
         missing: Missing = "ignore",
+        prefetch: bool = True,
     ) -> Stream[Record]:
         """Iterate over the records of a time interval.
 
@@ -222,6 +221,8 @@ class Bucket:
             each_s: of each entry, at most one record in so many seconds.
             missing: what to do if an exact name does not exist: "ignore" it, "warn", or
                 "raise" NotFoundError.
+            prefetch: whether the server already works on its next answer while the loop works
+                on this one; a connection is in use for it. Never so with `limit`.
 
         `include`, `exclude`, `each_s` and `each_n` are applied in this order, by the client,
         to what `when` selected; then `limit`.
@@ -243,6 +244,7 @@ class Bucket:
             head=head,
             filters=filters,
             missing=missing,
+            prefetch=prefetch,
         )
         return query(self._io, plan)
 
@@ -644,19 +646,19 @@ class Bucket:
         server would ignore them and remove more. Query with them, then remove what came by
         `remove_batch`.
         """
-        queries.refuse_filters(
+        removals.refuse_filters(
             include=include, exclude=exclude, limit=limit, each_n=each_n, each_s=each_s
         )
-        body = queries.remove_body(
+        body = removals.remove_body(
             entries, start, stop, when, strict=strict, ext=ext, everything=everything
         )
         selected = body.entries or []
         await check_patterns(self._io, self._name, selected)
-        async with self._io.gate(queries.remove_claims(self._name, selected)):
+        async with self._io.gate(removals.remove_claims(self._name, selected)):
             answer = await self._io.send(
                 api.io.io_query.build_request(self._name, body=body), repeatable=False
             )
-        return queries.removed_records(answer)
+        return removals.removed_records(answer)
 
     # --- links and attachments -------------------------------------------------------------
 

@@ -17,8 +17,7 @@ Bad arguments are ValueError or TypeError, raised before anything is sent.
 import builtins
 import json
 import ssl
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from typing import Any
 
 import httpx
@@ -174,13 +173,23 @@ def is_away(error: ReductError) -> bool:
     return isinstance(error, TransportError) and error.__cause__ is not None
 
 
-@contextmanager
-def parsing(response: httpx.Response) -> Iterator[None]:
-    """Turn whatever a parser raises over `response` into a ProtocolError."""
-    try:
-        yield
-    except (UnexpectedBody, UnexpectedStatus, LookupError, ValueError, TypeError) as exc:
-        raise not_the_api(response, _reason(exc)) from exc
+class parsing:
+    """A context that turns whatever a parser raises over `response` into a ProtocolError."""
+
+    __slots__ = ("_response",)
+
+    def __init__(self, response: httpx.Response):
+        self._response = response
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, kind: object, exc: BaseException | None, traceback: object) -> None:
+        if isinstance(exc, _UNREADABLE):
+            raise not_the_api(self._response, _reason(exc)) from exc
+
+
+_UNREADABLE = (UnexpectedBody, UnexpectedStatus, LookupError, ValueError, TypeError)
 
 
 def _reason(exc: BaseException) -> str:
@@ -206,20 +215,36 @@ def not_the_api(response: httpx.Response, reason: str) -> ProtocolError:
     )
 
 
-@contextmanager
-def mapped(request: httpx.Request) -> Iterator[None]:
-    """Turn what httpx raises while `request` is sent or answered into our errors.
+class mapped:
+    """A context that turns what httpx raises over `request` and its answer into our errors.
 
     Some errors of sockets and TLS come through httpx as they are.
     """
-    try:
-        yield
-    except ReductError:
-        raise
-    except httpx.TimeoutException as exc:
-        raise _timeout(exc, request) from exc
-    except (httpx.HTTPError, httpx.StreamError, httpx.InvalidURL, OSError) as exc:
-        raise _lost(exc, request) from exc
+
+    __slots__ = ("_request",)
+
+    def __init__(self, request: httpx.Request):
+        self._request = request
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, kind: object, exc: BaseException | None, traceback: object) -> None:
+        if isinstance(exc, Exception):
+            translated = translate(exc, self._request)
+            if translated is not exc:
+                raise translated from exc
+
+
+def translate(exc: Exception, request: httpx.Request) -> Exception:
+    """Return our error for what httpx raises while `request` is sent or answered, or `exc`."""
+    if isinstance(exc, ReductError):
+        return exc
+    if isinstance(exc, httpx.TimeoutException):
+        return _timeout(exc, request)
+    if isinstance(exc, (httpx.HTTPError, httpx.StreamError, httpx.InvalidURL, OSError)):
+        return _lost(exc, request)
+    return exc
 
 
 _PHASES: Mapping[type[httpx.TimeoutException], str] = {

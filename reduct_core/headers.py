@@ -6,10 +6,11 @@ is (entry index, time) in both protocols and both directions (http-api.md 3 and 
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
+from operator import attrgetter
 from typing import TypeAlias
 from urllib.parse import unquote_to_bytes
 
-from attrs import evolve, frozen
+from attrs import frozen
 
 from .errors import ReductError
 from .labels import DEFAULT_CONTENT_TYPE, format_pairs, parse_pairs
@@ -31,19 +32,76 @@ _V2_RECORD = re.compile(r"x-reduct-([0-9]+)-([0-9]+)")
 _V2_ERROR = re.compile(r"x-reduct-error-([0-9]+)-([0-9]+)")
 
 
-@frozen
 class RecordHead:
-    """What is known of a record without its payload."""
+    """What is known of a record without its payload. Not changed once it is made."""
 
-    timestamp: int
-    """Microseconds since 1970-01-01 UTC."""
-    entry: str
-    size: int
-    """Bytes of the payload."""
-    content_type: str
-    labels: dict[str, str]
-    computed: dict[str, str]
-    """Labels made by extensions; their names begin with '@'."""
+    __slots__ = ("_details", "entry", "size", "timestamp")
+
+    def __init__(
+        self,
+        timestamp: int,
+        entry: str,
+        size: int,
+        content_type: str,
+        labels: dict[str, str],
+        computed: dict[str, str],
+    ):
+        self.timestamp = timestamp
+        """Microseconds since 1970-01-01 UTC."""
+        self.entry = entry
+        self.size = size
+        """Bytes of the payload."""
+        self._details: _Details | str = (content_type, labels, computed)
+
+    @property
+    def content_type(self) -> str:
+        """Type of the payload."""
+        return self._read()[0]
+
+    @property
+    def labels(self) -> dict[str, str]:
+        """The stored labels."""
+        return self._read()[1]
+
+    @property
+    def computed(self) -> dict[str, str]:
+        """Labels made by extensions; their names begin with '@'."""
+        return self._read()[2]
+
+    def _read(self) -> "_Details":
+        details = self._details
+        if isinstance(details, str):
+            details = self._details = _v1_details(details)
+        return details
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, RecordHead):
+            return NotImplemented
+        return self._values() == other._values()
+
+    def _values(self) -> tuple[int, str, int, "_Details"]:
+        return self.timestamp, self.entry, self.size, self._read()
+
+    __hash__ = None  # type: ignore[assignment]
+
+    def __repr__(self) -> str:
+        return f"RecordHead{self._values()!r}"
+
+
+_Details: TypeAlias = tuple[str, dict[str, str], dict[str, str]]
+"""Content type, stored and computed labels."""
+
+
+class _V1Head(RecordHead):
+    """A head of protocol v1, whose type and labels are read when somebody looks."""
+
+    __slots__ = ()
+
+    def __init__(self, timestamp: int, entry: str, size: int, details: str):
+        self.timestamp = timestamp
+        self.entry = entry
+        self.size = size
+        self._details = details
 
 
 @frozen
@@ -55,60 +113,71 @@ class Answer:
     """The query has no more records."""
 
 
-def single_head(headers: Mapping[str, str], entry: str) -> RecordHead:
-    """Return the head of a single-record answer.
+_SINGLE = re.compile(
+    r"\n(?i:(x-reduct-time|content-length|content-type|x-reduct-label-[^:\r\n]*))"
+    r":[ \t]*([^\r\n]*?)[ \t]*\r"
+)
+
+
+def single_head(lines: str, entry: str) -> RecordHead:
+    """Return the head of a single-record answer; each line follows a line end and has one.
 
     Raises KeyError or ValueError for an answer that is not one.
     """
-    labels = {
-        name[len(SINGLE_LABEL) :]: value
-        for name, value in headers.items()
-        if name.startswith(SINGLE_LABEL)
-    }
+    found = {name.lower(): value for name, value in _SINGLE.findall(lines)}
+    begin = len(SINGLE_LABEL)
+    labels = {name[begin:]: found[name] for name in found if name.startswith(SINGLE_LABEL)}
     return RecordHead(
-        timestamp=_number(headers["x-reduct-time"]),
-        entry=entry,
-        size=_number(headers["content-length"]),
-        content_type=headers.get("content-type", DEFAULT_CONTENT_TYPE),
-        **_sorted_out(labels),
+        _number(found["x-reduct-time"]),
+        entry,
+        _number(found["content-length"]),
+        found.get("content-type", DEFAULT_CONTENT_TYPE),
+        *_sorted_out(labels),
     )
 
 
-def _sorted_out(labels: Mapping[str, str]) -> dict[str, dict[str, str]]:
+def _sorted_out(labels: dict[str, str]) -> tuple[dict[str, str], dict[str, str]]:
     """Return stored and computed labels apart."""
-    return {
-        "labels": {name: value for name, value in labels.items() if name[:1] != "@"},
-        "computed": {name: value for name, value in labels.items() if name[:1] == "@"},
-    }
+    computed = {name: value for name, value in labels.items() if name[:1] == "@"}
+    if not computed:
+        return labels, computed
+    return {name: labels[name] for name in labels if name[:1] != "@"}, computed
 
 
 # --- answers -------------------------------------------------------------------------------
 
 
-def parse_v1(headers: RawHeaders, entry: str) -> Answer:
-    """Return the heads of a v1 answer over `entry`; ValueError for a malformed header."""
-    heads: list[RecordHead] = []
-    last = False
-    for name, value in headers:
-        name = name.lower()
-        if name.startswith(V1_RECORD):
-            heads.append(_parse_v1_record(_number(name[len(V1_RECORD) :]), value, entry))
-        elif name == LAST:
-            last = value == "true"
-    heads.sort(key=lambda head: head.timestamp)
-    return Answer(heads, last)
+# One match for each line; sizes and times of other forms do not match.
+_V1_LINE = re.compile(
+    r"\n(?i:x-reduct-time-)([0-9]{1,20}):[ \t]*([0-9]{1,20})[ \t]*(?:,([^\r\n]*))?\r"
+)
+_V1_LAST = re.compile(r"\n(?i:x-reduct-last):[ \t]*true[ \t]*\r")
 
 
-def _parse_v1_record(timestamp: int, value: str, entry: str) -> RecordHead:
-    size, _, rest = value.partition(",")
-    kind, labels = _kind_and_labels(rest, _V1_LABELS)
-    return RecordHead(
-        timestamp=timestamp,
-        entry=entry,
-        size=_number(size.strip()),
-        content_type=kind or DEFAULT_CONTENT_TYPE,
-        **_sorted_out(dict(parse_pairs(labels, indexed=False))),
-    )
+def parse_v1(lines: str, entry: str) -> Answer:
+    """Return the heads of a v1 answer over `entry`; ValueError for a malformed header.
+
+    Each line follows a line end and has one.
+    """
+    found = _V1_LINE.findall(lines)
+    if len(found) != lines.lower().count(f"\n{V1_RECORD}"):
+        raise ValueError("the header of a record has no number for its time or size")
+    heads: list[RecordHead] = [
+        _V1Head(int(time), entry, int(size), details) for time, size, details in found
+    ]
+    heads.sort(key=_timestamp)
+    if heads:
+        _u64(heads[-1].timestamp)
+    return Answer(heads, _V1_LAST.search(lines) is not None)
+
+
+_timestamp = attrgetter("timestamp")
+
+
+def _v1_details(text: str) -> _Details:
+    kind, pairs = _kind_and_labels(text, _V1_LABELS)
+    labels = dict(parse_pairs(pairs, indexed=False))
+    return kind or DEFAULT_CONTENT_TYPE, *_sorted_out(labels)
 
 
 # The server writes a content type as it was stored, perhaps with commas; labels begin where a
@@ -159,14 +228,14 @@ def parse_v2(headers: RawHeaders) -> Answer:
     heads: list[RecordHead] = []
     for index, delta, value in sorted(records):
         entry = entries[index]
-        head = _parse_v2_record(value, previous.get(entry), names, entry)
-        previous[entry] = head = evolve(head, timestamp=_u64(start + delta))
+        head = _parse_v2_record(value, previous.get(entry), names, entry, _u64(start + delta))
+        previous[entry] = head
         heads.append(head)
     return Answer(heads, plain.get(LAST) == "true")
 
 
 def _parse_v2_record(
-    value: str, previous: RecordHead | None, names: Sequence[str], entry: str
+    value: str, previous: RecordHead | None, names: Sequence[str], entry: str, timestamp: int
 ) -> RecordHead:
     size, comma, rest = value.partition(",")
     if not comma and previous is None:
@@ -180,11 +249,11 @@ def _parse_v2_record(
         else:
             labels.pop(name, None)
     return RecordHead(
-        timestamp=0,
-        entry=entry,
-        size=_number(size.strip()),
-        content_type=kind or (previous.content_type if previous else DEFAULT_CONTENT_TYPE),
-        **_sorted_out(labels),
+        timestamp,
+        entry,
+        _number(size.strip()),
+        kind or (previous.content_type if previous else DEFAULT_CONTENT_TYPE),
+        *_sorted_out(labels),
     )
 
 

@@ -1,17 +1,20 @@
-"""HTTP/1.1 as a client speaks it, for both transports: bytes out, bytes in; performs no I/O.
+"""HTTP/1.1 as a client reads it, for both transports: bytes in, response out; performs no I/O.
 
-`Outgoing` frames a request, `Incoming` reads a response from whatever pieces arrive. Heads and
-chunked bodies are parsed by httptools (llhttp), which is strict: what could be read in two ways
-(both Content-Length and Transfer-Encoding, bare line feeds, folded lines) is refused. Bodies of
-a known length, or up to the end of the connection, pass by the parser, since it cannot be told
-that a body is absent: the server answers 204 with a Content-Length.
+`Incoming` reads a response from whatever pieces arrive. Chunked bodies, and heads that are not
+of the plainest form, are parsed by httptools (llhttp), which is strict: what could be read in
+two ways (both Content-Length and Transfer-Encoding, bare line feeds, folded lines) is refused.
+Bodies of a known length, or up to the end of the connection, pass by the parser, since it cannot
+be told that a body is absent: the server answers 204 with a Content-Length.
 """
 
 import re
-from typing import Any, TypeAlias
+from typing import Any
 
 import httptools
 import httpx
+
+from .messages import Field, Response, Source, fields_of
+from .outgoing import TOKEN
 
 MAX_HEAD_BYTES = 1024 * 1024
 """The largest head of an answer."""
@@ -22,154 +25,35 @@ MAX_HEAD_LINES = 2000
 HEAD_TOO_LARGE = "the answer's head is larger than 1 MiB or 2,000 lines"
 """How the error for a larger head begins."""
 
-JOIN_BYTES = 64 * 1024
-"""Bodies up to this size leave in one piece with the head."""
+_REASON = re.compile(rb"[\t\x20-\x7e\x80-\xff]*")
 
-PIECE_BYTES = 256 * 1024
-"""How much is sent before a look at whether an answer has come already."""
-
-DEFAULT_PORTS = {"http": 80, "https": 443}
-
-Origin: TypeAlias = tuple[str, str, int]
-"""Scheme, host and port."""
-
-Piece: TypeAlias = bytes | memoryview
-
-Source: TypeAlias = httpx.SyncByteStream | httpx.AsyncByteStream
-"""A body as httpx has it."""
-
-
-def origin_of(url: httpx.URL) -> Origin:
-    """Return where `url` leads; httpx.UnsupportedProtocol for anything but http and https."""
-    if url.scheme not in DEFAULT_PORTS or not url.host:
-        raise httpx.UnsupportedProtocol(
-            f"Request URL needs 'http://' or 'https://' and a host: {str(url)!r}"
-        )
-    return url.scheme, url.raw_host.decode("ascii"), url.port or DEFAULT_PORTS[url.scheme]
-
-
-# --- requests ------------------------------------------------------------------------------
-
-_TOKEN = rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]+"
-
-# One pattern over the whole head; the number of its lines tells that no value holds a line end.
-_HEAD = re.compile(
-    _TOKEN
-    + rb" [\x21-\x7e]+ HTTP/1\.1\r\n(?:"
-    + _TOKEN
-    + rb": [^\x00-\x08\x0a-\x1f\x7f]*\r\n)*\r\n"
+# Heads of this form mean the same to every reader, unless their headers contradict each other;
+# llhttp judges all others. It calls back for every line, which is slow for 1,000 of them.
+_PLAIN = re.compile(
+    rb"HTTP/1\.1 ([2-9][0-9][0-9]) ([\t\x20-\x7e\x80-\xff]*)\r\n(?:"
+    + TOKEN
+    + rb":[^\x00-\x08\x0a-\x1f\x7f]*\r\n)*\r\n"
 )
 
 
-class Outgoing:
-    """One request: gives its body the framing that its headers announce.
-
-    Attributes:
-        origin: where it goes.
-        has_body: whether it announces a body that is not empty.
-
-    Raises httpx.LocalProtocolError for what must not be sent.
-    """
-
-    def __init__(self, request: httpx.Request):
-        self.origin = origin_of(request.url)
-        fields = request.headers.raw
-        self._pending = _request_head(request, fields)
-        # None where the length is unknown and the body is sent in chunks.
-        self._missing = _announced(fields)
-        self.has_body = self._missing != 0
-
-    def feed(self, chunk: Piece, last: bool = False) -> list[Piece]:
-        """Return what is to be sent for the next chunk of the body, in pieces.
-
-        The head is held back for the first chunk, so that small ones leave together with it.
-        """
-        if not chunk and not last:
-            return []
-        framed = self._framed(chunk, last)
-        head, self._pending = self._pending, b""
-        if head and sum(map(len, framed)) <= JOIN_BYTES:
-            return [b"".join([head, *framed])]
-        pieces: list[Piece] = [head] if head else []
-        for part in framed:
-            pieces += _cut(part)
-        return pieces
-
-    def _framed(self, chunk: Piece, last: bool) -> list[Piece]:
-        if self._missing is None:
-            begin: list[Piece] = [b"%x\r\n" % len(chunk), chunk, b"\r\n"] if chunk else []
-            return [*begin, b"0\r\n\r\n"] if last else begin
-        self._missing -= len(chunk)
-        if self._missing < 0:
-            raise httpx.LocalProtocolError("Too much data for declared Content-Length")
-        if last and self._missing:
-            raise httpx.LocalProtocolError("Too little data for declared Content-Length")
-        return [chunk] if chunk else []
-
-
-def _cut(part: Piece) -> list[Piece]:
-    if len(part) <= PIECE_BYTES:
-        return [part]
-    view = memoryview(part)
-    return [view[begin : begin + PIECE_BYTES] for begin in range(0, len(view), PIECE_BYTES)]
-
-
-def _request_head(request: httpx.Request, fields: list[tuple[bytes, bytes]]) -> bytes:
-    method = request.method.encode("ascii", "replace")
-    target = request.extensions.get("target", request.url.raw_path)
-    lines = [b"%b: %b\r\n" % field for field in fields]
-    head = b"%b %b HTTP/1.1\r\n%b\r\n" % (method, target, b"".join(lines))
-    if head.count(b"\r\n") != len(lines) + 2 or _HEAD.fullmatch(head) is None:
-        # The values stay out of the message: one may be a token.
-        raise httpx.LocalProtocolError(
-            "the request's head has a character that must not be sent, e.g. a line end"
-        )
-    if method == b"CONNECT":
-        raise httpx.LocalProtocolError("CONNECT needs a transport for proxies")
-    return head
-
-
-def _announced(fields: list[tuple[bytes, bytes]]) -> int | None:
-    """Return the announced length of a body, 0 without one, None for chunked coding."""
-    framing = _framing(fields)
-    codings, lengths = framing[b"transfer-encoding"], framing[b"content-length"]
-    if len(codings) + len(lengths) > 1:
-        raise httpx.LocalProtocolError("more than one header announces the length of the body")
-    if codings and codings[0].lower() != b"chunked":
-        raise httpx.LocalProtocolError("Only Transfer-Encoding: chunked is supported")
-    if codings:
-        return None
-    if lengths and not lengths[0].isdigit():
-        raise httpx.LocalProtocolError("bad Content-Length")
-    return int(lengths[0]) if lengths else 0
-
-
-_FRAMING = (b"transfer-encoding", b"content-length", b"connection")
-_LONGEST = max(map(len, _FRAMING))
-
-
-def _framing(fields: list[tuple[bytes, bytes]]) -> dict[bytes, list[bytes]]:
-    """Return the values of the headers that say where a message ends."""
-    found: dict[bytes, list[bytes]] = {name: [] for name in _FRAMING}
-    for name, value in fields:
-        # Nearly all lines of a batch have longer names.
-        if len(name) <= _LONGEST and (values := found.get(name.lower())) is not None:
-            values.append(value)
-    return found
-
-
-# --- responses -----------------------------------------------------------------------------
-
-_REASON = re.compile(rb"[\t\x20-\x7e\x80-\xff]*")
+def _values(lower: bytes, name: bytes) -> list[bytes]:
+    """Return the values of a header in a head; all in lower case."""
+    values: list[bytes] = []
+    mark = b"\r\n%b:" % name
+    at = lower.find(mark)
+    while at >= 0:
+        at += len(mark)
+        values.append(lower[at : lower.index(b"\r\n", at)].strip(b" \t"))
+        at = lower.find(mark, at)
+    return values
 
 
 class _Sink:
     """What the parser found."""
 
-    __slots__ = ("body", "complete", "fields", "in_head", "reason", "surplus")
+    __slots__ = ("body", "complete", "in_head", "reason", "surplus")
 
     def __init__(self) -> None:
-        self.fields: list[tuple[bytes, bytes]] = []
         self.reason = b""
         self.in_head = True
         self.body: list[bytes] = []
@@ -184,11 +68,6 @@ class _Sink:
         """Take the reason phrase."""
         if not self.complete:
             self.reason = reason
-
-    def on_header(self, name: bytes, value: bytes) -> None:
-        """Take a header; those that follow a chunked body are left out."""
-        if self.in_head:
-            self.fields.append((name, value.rstrip(b" \t")))
 
     def on_headers_complete(self) -> None:
         """Note the end of the head."""
@@ -212,27 +91,35 @@ class Incoming:
 
     Attributes:
         head: whether the head is there; `status`, `reason`, `version` and `fields` come from it.
+        text: the head, with its first and its empty last line.
         complete: whether the body is there as well.
+        may_send: whether the server gave leave to send the body (100).
         reusable: whether the connection can take another request after that.
     """
 
     def __init__(self, method: str, has_body: bool = False):
         self.head = False
         self.complete = False
+        self.may_send = False
         self.reusable = False
         self.status = 0
         self.reason = b""
-        self.version = b""
-        self.fields: list[tuple[bytes, bytes]] = []
+        self.version = b"HTTP/1.1"
+        self.text = self._lower = b""
         self._bodiless = method == "HEAD"
         self._has_body = has_body
         self._buffer = b""
-        self._sink = _Sink()
+        self._sink: Any = None
         self._parser: Any = None
         self._chunked = False
         self._length: int | None = None
         self._received = 0
         self._barren = 0
+
+    @property
+    def fields(self) -> list[Field]:
+        """The headers."""
+        return fields_of(self.text)
 
     @property
     def wanted(self) -> int:
@@ -271,14 +158,16 @@ class Incoming:
             )
         self.complete = True
 
-    def response(self, stream: Source) -> httpx.Response:
-        """Return the response as httpx has it, with the body from `stream`."""
-        return httpx.Response(
-            self.status,
-            headers=self.fields,
-            stream=stream,
-            extensions={"http_version": self.version, "reason_phrase": self.reason},
-        )
+    def response(self, stream: Source, body: bytes) -> Response:
+        """Return the response as httpx has it; `body` is what arrived of its body already."""
+        extensions = {"http_version": self.version, "reason_phrase": self.reason}
+        whole = body if self.complete else None
+        return Response(self.status, self.text, self._lower, stream, extensions, whole)
+
+    def pass_by(self, count: int) -> None:
+        """Note bytes of the body that were received elsewhere; at most `wanted`."""
+        self._received += count
+        self.complete = self._received == self._length
 
     # --- head ------------------------------------------------------------------------------
 
@@ -302,40 +191,53 @@ class Incoming:
     def _parse(self, data: bytes, end: int) -> None:
         if end > MAX_HEAD_BYTES or data.count(b"\n", 0, end) > MAX_HEAD_LINES + 2:
             raise httpx.RemoteProtocolError(HEAD_TOO_LARGE)
+        self.text = head = data[:end]
+        self._lower = lower = head.lower()
+        codings, lengths = _values(lower, b"transfer-encoding"), _values(lower, b"content-length")
+        plain = _PLAIN.fullmatch(head)
+        if plain is not None and not codings and _is_length(lengths):
+            self.status, self.reason = int(plain[1]), plain[2]
+        elif not self._judge(head):
+            return
+        self.head = True
+        self._choose_framing(codings, lengths, _values(lower, b"connection"))
+
+    def _judge(self, head: bytes) -> bool:
+        """Let the parser read a head; tell whether it is that of a final answer."""
         self._sink = sink = _Sink()
         self._parser = parser = httptools.HttpResponseParser(sink)
         try:
-            parser.feed_data(data[:end])
+            parser.feed_data(head)
         except httptools.HttpParserUpgrade:
             pass
         except httptools.HttpParserError as exc:
             raise httpx.RemoteProtocolError(f"illegal head of an answer: {exc}") from exc
         self.status = parser.get_status_code()
-        proper = data.startswith(b"HTTP/") and _REASON.fullmatch(sink.reason)
+        proper = head.startswith(b"HTTP/") and _REASON.fullmatch(sink.reason)
         if self.status < 100 or sink.in_head or not proper:
             raise httpx.RemoteProtocolError("illegal head of an answer")
         if self.status < 200 and self.status != 101:
-            return
-        self.reason, self.fields = sink.reason, sink.fields
+            self.may_send = self.may_send or self.status == 100
+            return False
+        self.reason = sink.reason
         self.version = b"HTTP/" + parser.get_http_version().encode("ascii")
-        self.head = True
-        self._choose_framing()
+        return True
 
-    def _choose_framing(self) -> None:
-        framing = _framing(self.fields)
-        options = b",".join(framing[b"connection"]).lower().split(b",")
+    def _choose_framing(
+        self, codings: list[bytes], lengths: list[bytes], connections: list[bytes]
+    ) -> None:
+        options = b",".join(connections).split(b",")
         close = b"close" in map(bytes.strip, options)
         self.reusable = self.version == b"HTTP/1.1" and not close and self.status != 101
         if self._has_body and self.status >= 400:
             self.reusable = False
-        codings, lengths = framing[b"transfer-encoding"], framing[b"content-length"]
-        self._sink.complete = False
         if self._bodiless or self.status in (101, 204, 304):
             self.complete = True
         elif codings:
-            if len(codings) > 1 or codings[0].lower() != b"chunked":
+            if codings != [b"chunked"]:
                 raise httpx.RemoteProtocolError("Only Transfer-Encoding: chunked is supported")
             self._chunked = True
+            self._sink.complete = False
         elif lengths:
             self._length = int(lengths[0])
             self.complete = self._length == 0
@@ -374,6 +276,11 @@ class Incoming:
             self.complete, self._parser = True, None
             self.reusable = self.reusable and not sink.surplus
         return body
+
+
+def _is_length(lengths: list[bytes]) -> bool:
+    """Tell whether these values of Content-Length are one number, or none."""
+    return not lengths or (len(lengths) == 1 and lengths[0].isdigit() and len(lengths[0]) < 19)
 
 
 def _head_end(data: bytes, begin: int) -> int:

@@ -13,7 +13,7 @@ from typing import Generic, Protocol, TypeVar
 import httpx
 from attrs import define
 
-from .http1 import Origin
+from .messages import Origin
 
 
 class Connection(Protocol):
@@ -94,6 +94,23 @@ class Pool(Generic[C, E]):
             if self._queue or not self._grant(place, discarded):
                 place.signal = self._make_signal()
                 self._queue.append(place)
+        return place, discarded
+
+    def enter_idle(self, origin: Origin) -> tuple[Place[C, E] | None, list[C]]:
+        """Return a place with an idle connection, or None if there is none to spare.
+
+        Half of the connections are never given away so: who holds one may wait for others.
+        """
+        place: Place[C, E] = Place(origin)
+        discarded: list[C] = []
+        with self._lock:
+            if self._closed or self._queue or 2 * len(self._active) + 2 > self._most:
+                return None, discarded
+            place.connection = self._take_idle(origin, discarded)
+            if place.connection is None:
+                return None, discarded
+            place.granted = True
+            self._active.add(place)
         return place, discarded
 
     def leave(self, place: Place[C, E], *, keep: bool = False) -> list[C]:

@@ -7,7 +7,7 @@ import httpx
 from reduct_api import api, models
 from reduct_api.types import StreamSpec
 
-from . import errors
+from . import errors, messages
 from .headers import Answer, single_head
 from .query import Plan
 from .sieve import NO_FILTERS
@@ -25,7 +25,7 @@ def answer(response: httpx.Response, entry: str) -> Answer:
     """Return the head of the one record that `response` holds; ProtocolError if it has none."""
     errors.check_status(response, 200)
     with errors.parsing(response):
-        return Answer((single_head(response.headers, entry),), True)
+        return Answer((single_head(messages.lines(response), entry),), True)
 
 
 def by_query(bucket: str, entry: str, timestamp: int | None, head: bool) -> Plan:
@@ -54,7 +54,5 @@ def attachments(bucket: str, meta: str, *, head: bool) -> Plan:
 
 
 def _plan(bucket: str, entry: str, start: int, stop: int, head: bool) -> Plan:
-    body = models.QueryEntry(
-        query_type=models.QueryType.QUERY, start=start, stop=stop, only_metadata=head or None
-    )
+    body = models.QueryEntry(query_type=models.QueryType.QUERY, start=start, stop=stop)
     return Plan(bucket, [entry], body, head, NO_FILTERS, "ignore")

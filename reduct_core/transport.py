@@ -4,12 +4,13 @@ A generator says what is wanted next (send, discard, sleep) and is resumed with 
 so that attempts, waiting and error mapping are decided once for both flavours.
 """
 
+import json
 import logging
 import random
 import re
 import threading
 import time
-from collections.abc import Generator
+from collections.abc import Generator, Mapping
 from typing import Any, TypeAlias, TypeVar
 from urllib.parse import urlencode
 
@@ -20,6 +21,7 @@ from reduct_api.types import RequestSpec, StreamSpec
 
 from . import errors
 from .config import API_PREFIX, OLDEST_API, Config, Retry
+from .messages import Common, Field, Request, field
 from .version import __version__
 
 log = logging.getLogger("reduct")
@@ -27,6 +29,10 @@ log = logging.getLogger("reduct")
 T = TypeVar("T")
 
 Spec: TypeAlias = RequestSpec[Any] | StreamSpec
+
+
+ASKING_BYTES = 1024 * 1024
+"""From this size on a body that comes from a stream is sent when the server asks for it."""
 
 
 @frozen
@@ -57,31 +63,30 @@ Exchange: TypeAlias = Generator[Step, httpx.Response | None, httpx.Response]
 
 
 def exchange(
-    session: "Session", spec: Spec, *, repeatable: bool, timeout: float | None = None
+    session: "Session", spec: Spec, request: httpx.Request, *, repeatable: bool
 ) -> Exchange:
     """Yield steps until a successful response to `spec` can be returned, its body unread.
 
     `repeatable` allows another try after 429 and 503; without a connection nothing was sent,
-    so every request is tried again. `timeout` shortens the client's own, in seconds.
+    so every request is tried again.
     """
-    request = session.request(spec, timeout)
     retry = session.config.retry
     for attempt in range(1, retry.attempts + 1):
         final = attempt == retry.attempts
-        pause = _backoff(retry, attempt)
         began = time.monotonic()
+        pause = _backoff(retry, attempt)
         try:
-            with errors.mapped(request):
-                response = yield Send(request)
-        except errors.TransportError as exc:
-            log.debug("%s %s: %s", request.method, request.url.path, exc)
-            if final or not _never_sent(exc.__cause__):
+            response = yield Send(request)
+        except Exception as exc:
+            failure = errors.translate(exc, request)
+            if failure is exc:
                 raise
+            log.debug("%s %s: %s", request.method, request.url.path, failure)
+            if final or not _never_sent(exc):
+                raise failure from exc
         else:
             assert response is not None
-            elapsed = (time.monotonic() - began) * 1000
-            status = response.status_code
-            log.debug("%s %s: %d, %.1f ms", request.method, request.url.path, status, elapsed)
+            _log_answer(request, response, began)
             response.request = request
             refusal = session.receive(response)
             if response.is_success and refusal is None:
@@ -96,6 +101,13 @@ def exchange(
             pause = max(pause, wait)
         yield Sleep(pause)
     raise AssertionError("a Retry has at least one attempt")
+
+
+def _log_answer(request: httpx.Request, response: httpx.Response, began: float) -> None:
+    if log.isEnabledFor(logging.DEBUG):
+        elapsed = (time.monotonic() - began) * 1000
+        status = response.status_code
+        log.debug("%s %s: %d, %.1f ms", request.method, request.url.path, status, elapsed)
 
 
 def _backoff(retry: Retry, attempt: int) -> float:
@@ -141,23 +153,33 @@ class Session:
             errors.PROXY: config.proxy,
         }
         self._prefix = config.url.raw_path.rstrip(b"/") + API_PREFIX.encode()
+        self._common = Common(config.url, config.headers)
         self._clock = UniqueClock()
 
     def request(self, spec: Spec, timeout: float | None = None) -> httpx.Request:
-        """Return the request that `spec` describes; nothing is sent."""
+        """Return the request that `spec` describes; nothing is sent.
+
+        `timeout` shortens the client's own, in seconds.
+        """
         if self.closed:
             raise errors.closed()
         path = self._prefix + spec.url.encode("ascii")
         if spec.params:
-            path += b"?" + urlencode(spec.params).encode("ascii")
-        request = httpx.Request(
-            spec.method,
-            self.config.url.copy_with(raw_path=path),
-            headers={**self.config.headers, **spec.headers},
-            content=spec.content,
-            json=spec.json,
-            extensions=self._extensions if timeout is None else self._hurried(timeout),
-        )
+            path += b"?" + _query(spec.params)
+        extensions = self._extensions if timeout is None else self._hurried(timeout)
+        if spec.content is None or isinstance(spec.content, bytes):
+            body, fields = _body(spec)
+            request: httpx.Request = Request(
+                self._common, spec.method, path, fields, body, extensions
+            )
+        else:
+            request = httpx.Request(
+                spec.method,
+                self.config.url.copy_with(raw_path=path),
+                headers={**self.config.headers, **spec.headers, **_question(spec)},
+                content=spec.content,
+                extensions=extensions,
+            )
         if self._cookies.jar:
             self._cookies.set_cookie_header(request)
         return request
@@ -175,9 +197,9 @@ class Session:
         Returns the error of a server that is older than this client supports, or of a success
         that comes from somewhere else.
         """
-        if "set-cookie" in response.headers:
+        if field(response, "set-cookie") is not None:
             self._cookies.extract_cookies(response)
-        text = response.headers.get("x-reduct-api")
+        text = field(response, "x-reduct-api")
         if text is not None and text != self._api_text:
             self._api_text = text
             self.api_version = _version(text)
@@ -190,6 +212,43 @@ class Session:
     def now(self) -> int:
         """Return the present time in microseconds, never the same twice."""
         return self._clock.now()
+
+
+def _query(params: Mapping[str, str | int]) -> bytes:
+    if all(type(value) is int for value in params.values()):
+        # Nearly always; names of parameters need no quotes.
+        return "&".join([f"{name}={value}" for name, value in params.items()]).encode("ascii")
+    return urlencode(params).encode("ascii")
+
+
+def _question(spec: Spec) -> dict[str, str]:
+    """Return the header that asks for leave to send a large body that comes from a stream.
+
+    It cannot be sent twice, and most of the server's errors would come behind all of it (T20).
+    """
+    sizes = [int(value) for name, value in spec.headers.items() if name.lower() == "content-length"]
+    return {"expect": "100-continue"} if sizes and sizes[0] >= ASKING_BYTES else {}
+
+
+_BODY_METHODS = frozenset({"POST", "PUT", "PATCH"})
+
+
+def _body(spec: Spec) -> tuple[bytes, list[Field]]:
+    """Return the body in memory, and all headers of `spec` with those that describe the body."""
+    body, kind = spec.content, None
+    if spec.json is not None:
+        body, kind = json.dumps(spec.json, separators=(",", ":"), allow_nan=False).encode(), _JSON
+    assert body is None or isinstance(body, bytes)
+    fields = [(name.encode("ascii"), value.encode("ascii")) for name, value in spec.headers.items()]
+    names = {name.lower() for name, _ in fields}
+    if kind is not None and b"content-type" not in names:
+        fields.append((b"content-type", kind))
+    if (body or spec.method in _BODY_METHODS) and b"content-length" not in names:
+        fields.append((b"content-length", b"%d" % len(body or b"")))
+    return body or b"", fields
+
+
+_JSON = b"application/json"
 
 
 def _version(text: str) -> tuple[int, int] | None:
@@ -209,7 +268,7 @@ def _too_old(version: tuple[int, int], response: httpx.Response) -> errors.Reduc
 
 def _is_page(response: httpx.Response) -> bool:
     """Tell whether a text came without any header of the API; records have several."""
-    is_text = response.headers.get("content-type", "").lower().startswith("text/")
+    is_text = (field(response, "content-type") or "").lower().startswith("text/")
     return is_text and not any(name.startswith("x-reduct-") for name in response.headers)
 
 

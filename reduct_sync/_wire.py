@@ -9,7 +9,8 @@ from typing import Self
 
 import httpx
 
-from reduct_core.http1 import Origin, Piece
+from reduct_core.messages import Origin
+from reduct_core.outgoing import Piece
 
 SMALL_BYTES = 64 * 1024
 RECEIVE_BYTES = 1024 * 1024
@@ -35,6 +36,7 @@ class _Socket:
         self._unsent: Piece = b""
         self._size = SMALL_BYTES
         self._aborted = False
+        self._reading: select.poll | None = None
         connection.setblocking(False)
 
     def _hurry(self) -> None:
@@ -50,12 +52,20 @@ class _Socket:
     def _pending(self) -> bool:
         return isinstance(self._socket, ssl.SSLSocket) and self._socket.pending() > 0
 
+    def _poll(self, writing: bool) -> "select.poll":
+        if writing:
+            poll = select.poll()
+            poll.register(self._socket, select.POLLIN | select.POLLOUT)
+            return poll
+        if self._reading is None:
+            self._reading = select.poll()
+            self._reading.register(self._socket, select.POLLIN)
+        return self._reading
+
     def _wait(self, writing: bool, timeout: float | None) -> tuple[bool, bool]:
         """Wait until something can be read, or written if `writing`; tell which."""
         if hasattr(select, "poll"):
-            poll = select.poll()
-            poll.register(self._socket, select.POLLIN | (select.POLLOUT if writing else 0))
-            found = poll.poll(None if timeout is None else math.ceil(timeout * 1000))
+            found = self._poll(writing).poll(None if timeout is None else math.ceil(timeout * 1000))
             events = found[0][1] if found else 0
             # Trouble counts as readable: reading tells which.
             return bool(events & ~select.POLLOUT), bool(events & select.POLLOUT)
@@ -94,14 +104,22 @@ class Wire(_Socket):
     # --- sending ---------------------------------------------------------------------------
 
     def put(self, piece: Piece) -> None:
-        """Take what is to be sent next; `flush` sends it."""
+        """Send what the system takes at once; `flush` sends the rest."""
         self._unsent = piece
+        with contextlib.suppress(OSError):
+            # `flush` meets the error again.
+            self._send()
+
+    def _send(self) -> None:
+        count = self._socket.send(self._unsent)
+        whole = count == len(self._unsent)
+        self._unsent = b"" if whole else memoryview(self._unsent)[count:]
 
     def flush(self, timeout: float | None) -> bool:
         """Send; return True when all is out of hand, False if something arrived first."""
         while self._unsent:
             try:
-                count = self._socket.send(self._unsent)
+                self._send()
             except _BUSY:
                 readable, writable = self._wait(True, timeout)
                 if readable:
@@ -110,9 +128,6 @@ class Wire(_Socket):
                     raise httpx.WriteTimeout("The write operation timed out") from None
             except OSError as exc:
                 raise httpx.WriteError(str(exc)) from exc
-            else:
-                whole = count == len(self._unsent)
-                self._unsent = b"" if whole else memoryview(self._unsent)[count:]
         return True
 
     # --- receiving -------------------------------------------------------------------------
@@ -151,6 +166,25 @@ class Wire(_Socket):
             elif 2 * len(data) < size:
                 self._size = max(size // 2, SMALL_BYTES)
             return self._received(data)
+
+    def fill(self, view: memoryview, timeout: float | None) -> int:
+        """Receive until `view` is full or the connection ends; return how many bytes."""
+        done = 0
+        while done < len(view):
+            self._hurry()
+            try:
+                count = self._socket.recv_into(view[done:])
+            except _BUSY:
+                if not self._wait(False, timeout)[0]:
+                    raise httpx.ReadTimeout("The read operation timed out") from None
+                continue
+            except OSError as exc:
+                raise httpx.ReadError(str(exc)) from exc
+            if not count:
+                self._received(b"")
+                break
+            done += count
+        return done
 
     # --- the end ---------------------------------------------------------------------------
 

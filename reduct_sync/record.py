@@ -1,15 +1,17 @@
 """Records as the user gets them, and the payloads that are read as they arrive."""
 
+from collections.abc import Callable
 from contextlib import closing
+from typing import Self
 
 import httpx
 
 from reduct_core import errors
 from reduct_core.errors import NO_ANSWER, ReductError
 from reduct_core.headers import Answer, RecordHead
+from reduct_core.messages import Response
 from reduct_core.record_info import RecordInfo
 from reduct_core.records import (
-    END_OF_BATCH,
     END_OF_RECORD,
     IN_MEMORY_BYTES,
     NEED_DATA,
@@ -17,12 +19,15 @@ from reduct_core.records import (
     Cutter,
     Data,
     Event,
-    Whole,
+    Run,
     by_time,
     check_piece,
+    cut,
+    is_in_order,
 )
 
 from ._flavour import Stream
+from ._transport import Exchange
 
 
 class Record(RecordInfo):
@@ -44,8 +49,7 @@ class Record(RecordInfo):
         """Return the whole payload."""
         if isinstance(self._payload, bytes):
             return self._payload
-        with closing(self._streamed().chunks()) as chunks:
-            return b"".join([chunk for chunk in chunks])
+        return self._streamed().whole()
 
     def read(self, n: int = 1024 * 1024) -> Stream[bytes]:
         """Yield the payload in pieces of `n` bytes, the last one shorter."""
@@ -73,72 +77,143 @@ class Record(RecordInfo):
         return self._payload
 
 
-class AnswerReader:
-    """Reads one answer with records, no further than its user needs."""
+class _Chunks:
+    """The body of a response of any transport."""
 
-    def __init__(self, response: httpx.Response, answer: Answer):
-        self._response = response
-        self._answer = answer
-        self._newest = max(answer.heads, key=by_time, default=None)
-        self._cutter = Cutter(answer.heads)
+    def __init__(self, response: httpx.Response):
         self._chunks = response.iter_bytes()
 
-    def heads(self) -> Stream[Record]:
-        """Yield records without payloads, in the order of time."""
+    def read(self, size: int) -> bytes:
+        """Return what comes next, whatever its size."""
+        return self.receive()
+
+    def receive(self) -> bytes:
+        """Return what comes next, b"" at the end."""
+        return next(self._chunks, b"")
+
+
+def _body(response: httpx.Response) -> "_Chunks | Exchange":
+    stream = response.stream
+    if isinstance(stream, Exchange) and isinstance(response, Response) and response.is_plain:
+        return stream
+    return _Chunks(response)
+
+
+class AnswerReader:
+    """Reads one answer with records, no further than its user needs.
+
+    Attributes:
+        answer: its heads.
+        done: whether the answer was read to its end.
+    """
+
+    def __init__(self, response: httpx.Response, answer: Answer, *, head: bool):
+        """`head` tells that the answer has no payloads."""
+        self.answer = answer
+        self.done = False
+        self._response = response
+        self._head = head
+        self._whole = response.body if isinstance(response, Response) else None
+        if self._whole is None:
+            self._cutter = Cutter(answer.heads)
+            self._body = _body(response)
+        self._begun: Begin | None = None
+        self._streamed: Streamed | None = None
+
+    @classmethod
+    def of(
+        cls, response: httpx.Response, parse: Callable[[httpx.Response], Answer], *, head: bool
+    ) -> Self:
+        """Return a reader of a response, which it closes, also if `parse` raises an error."""
+        try:
+            return cls(response, parse(response), head=head)
+        except BaseException:
+            response.close()
+            raise
+
+    def next_records(self) -> list[Record]:
+        """Return the next records, in the order of time; an empty list at the end.
+
+        The answer is read up to its end, or to a payload that is streamed, before records are
+        handed out: a slow loop holds no connection. A streamed one comes alone.
+        """
+        self._pass_by()
+        if self.done:
+            return []
+        if self._head or self._whole is not None:
+            return self._at_once()
+        heads: list[RecordHead] = []
+        payloads: list[bytes] = []
+        event: Event = self._begun or self.next_event()
+        while isinstance(event, Run):
+            heads += event.heads
+            payloads += event.payloads
+            event = self.next_event()
+        self._begun = event if isinstance(event, Begin) else None
+        if self._begun is None:
+            self.close()
+            self.done = True
+        elif not heads:
+            return [self._begin_streamed(self._begun.head)]
+        return self._marked([Record(*pair) for pair in zip(heads, payloads, strict=True)])
+
+    def _at_once(self) -> list[Record]:
+        """Return all records of an answer without payloads, or that is in memory already."""
+        self.done = True
+        heads = self.answer.heads
+        if self._whole is not None and not self._head:
+            with errors.parsing(self._response):
+                payloads = cut(self._whole, [head.size for head in heads])
+            return self._marked([Record(*pair) for pair in zip(heads, payloads, strict=True)])
         # The body is empty; read to its end, the connection can be used again.
         with errors.mapped(self._response.request):
-            for _ in self._chunks:
-                pass
+            self._response.read()
         self.close()
-        for head in sorted(self._answer.heads, key=by_time):
-            yield self._record(head, None)
+        return self._marked([Record(head, None) for head in heads])
 
-    def records(self) -> Stream[Record]:
-        """Yield records with their payloads, in the order of time.
+    def _begin_streamed(self, head: RecordHead) -> Record:
+        self._begun = None
+        self._streamed = Streamed(self, head)
+        return self._marked([Record(head, self._streamed)])[0]
 
-        The answer is read up to its end, or to a payload that is streamed, before the first
-        record is handed out: a slow loop holds no connection.
-        """
-        while True:
-            whole, event = self._gather()
-            for found in sorted(whole, key=lambda found: by_time(found.head)):
-                yield self._record(found.head, found.payload)
-            if not isinstance(event, Begin):
-                return
-            stream = Streamed(self, event.head)
+    def _pass_by(self) -> None:
+        """Read on to the end of a streamed payload; who has its record can read it no more."""
+        if self._streamed is not None:
             try:
-                yield self._record(event.head, stream)
-                stream.skip()
+                self._streamed.skip()
             finally:
-                stream.leave()
+                self._streamed.leave()
+            self._streamed = None
 
-    def _record(self, head: RecordHead, payload: "bytes | Streamed | None") -> Record:
-        return Record(head, payload, last=self._answer.last and head is self._newest)
+    def _marked(self, found: list[Record]) -> list[Record]:
+        """Sort records by time, and mark the last one of a query."""
+        heads = self.answer.heads
+        if not is_in_order(heads):
+            found.sort(key=by_time)
+        if found and self.answer.last:
+            found[-1].last = by_time(found[-1]) == max(map(by_time, heads))
+        return found
 
-    def _gather(self) -> tuple[list[Whole], Event]:
-        """Return the next complete records, and the event that follows them."""
-        whole: list[Whole] = []
-        event = self.next_event()
-        while isinstance(event, Whole):
-            whole.append(event)
-            event = self.next_event()
-        if event is END_OF_BATCH:
-            self.close()
-        return whole, event
+    def next_event(self, *, pieces: bool = False) -> Event:
+        """Return the next event of the cutter, reading as much as it needs.
 
-    def next_event(self) -> Event:
-        """Return the next event of the cutter, reading as much as it needs."""
+        `pieces` asks for a payload in pieces as they arrive, not in one.
+        """
         while True:
             with errors.parsing(self._response):
                 event = self._cutter.next_event()
             if event is not NEED_DATA:
                 return event
             with errors.mapped(self._response.request):
-                chunk = next(self._chunks, b"")
+                wanted = 0 if pieces else self._cutter.wanted
+                body = self._body
+                chunk = body.read(wanted) if wanted else body.receive()
             self._cutter.receive_data(chunk)
 
     def close(self) -> None:
         """Give the connection back; what is unread is lost."""
+        if self._streamed is not None:
+            self._streamed.leave()
         self._response.close()
 
 
@@ -152,15 +227,21 @@ class Streamed:
         self._ended = False
         self._left = False
 
-    def chunks(self) -> Stream[bytes]:
-        """Yield the payload as it arrives; ReductError if that is no longer possible."""
+    def whole(self) -> bytes:
+        """Return the payload; ReductError if that is no longer possible."""
+        with closing(self.chunks(pieces=False)) as chunks:
+            found = [chunk for chunk in chunks]
+        return found[0] if len(found) == 1 else b"".join(found)
+
+    def chunks(self, *, pieces: bool = True) -> Stream[bytes]:
+        """Yield the payload, in pieces as they arrive; ReductError if that is not possible."""
         if self._started:
             raise self._refusal("it was read before, at least in part")
         self._started = True
         while self._left or not self._ended:
             if self._left:
                 raise self._refusal("its loop or with block has moved on")
-            event = self._reader.next_event()
+            event = self._reader.next_event(pieces=pieces)
             if isinstance(event, Data):
                 yield event.payload
             self._ended = event is END_OF_RECORD
@@ -168,7 +249,7 @@ class Streamed:
     def skip(self) -> None:
         """Read on to the end of the payload."""
         while not self._ended:
-            self._ended = self._reader.next_event() is END_OF_RECORD
+            self._ended = self._reader.next_event(pieces=True) is END_OF_RECORD
 
     def leave(self) -> None:
         """Note that the payload can no longer be read."""

@@ -197,6 +197,7 @@ CALLS: Mapping[str, Call] = {
     "query": iterating("query", "entry"),
     "query head": iterating("query", "entry", head=True),
     "query several": iterating("query", ["entry-1", "entry-2"]),
+    "query pattern": iterating("query", "entry-*"),
     "query pattern head": iterating("query", "entry-*", head=True),
     "query missing": iterating("query", ["entry-1", "entry-2"], missing="raise"),
     "subscribe": _subscribe,

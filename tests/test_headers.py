@@ -62,6 +62,11 @@ def records(
     )
 
 
+def lines(headers: Headers) -> str:
+    """Return headers as the lines of a head."""
+    return "\r\n" + "".join(f"{name}: {value}\r\n" for name, value in headers)
+
+
 def shuffled(headers: Headers, order: random.Random) -> Headers:
     """Return headers in another order, with names as proxies may write them (B29)."""
     forms = (str.lower, str.upper, str.title)
@@ -98,7 +103,7 @@ def cut(answer: Answer, body: bytes) -> dict[tuple[str, int], bytes]:
 )
 def test_v1_answers_are_read_back(stored: list[Stored], last: bool, order: random.Random) -> None:
     headers, body = answer_v1(stored, last=last)
-    answer = parse_v1(shuffled(headers, order), "entry")
+    answer = parse_v1(lines(shuffled(headers, order)), "entry")
     assert list(answer.heads) == [head_of(record, empty_labels=True) for record in stored]
     assert answer.last is last
     assert cut(answer, body) == {("entry", r.timestamp): r.data for r in stored}
@@ -188,7 +193,7 @@ RAW = st.lists(st.tuples(HEADER_NAMES, HEADER_VALUES), max_size=8)
 def test_malformed_v1_answers_are_value_or_lookup_errors(raw: Headers) -> None:
     """Which the client turns into ProtocolError; what is no number is never taken for one."""
     try:
-        heads = parse_v1(raw, "entry").heads
+        heads = parse_v1(lines(raw), "entry").heads
     except (ValueError, LookupError):
         return
     assert all(head.size >= 0 and head.timestamp >= 0 for head in heads)
@@ -246,13 +251,15 @@ def test_v2_answers_that_are_none_are_errors(headers: Headers) -> None:
 @pytest.mark.parametrize("value", ["", "x,", "-1,", "1.5,", ",text/plain", "1e3,"])
 def test_v1_answers_without_a_size_are_errors(value: str) -> None:
     with pytest.raises(ValueError, match=r"int|size|number|digit"):
-        parse_v1([("x-reduct-time-1", value)], "entry")
+        parse_v1(lines([("x-reduct-time-1", value)]), "entry")
 
 
 def test_numbers_that_the_api_has_not_are_errors() -> None:
-    assert parse_v1([(f"x-reduct-time-{2**64 - 1}", "1,")], "e").heads[0].timestamp == 2**64 - 1
+    assert (
+        parse_v1(lines([(f"x-reduct-time-{2**64 - 1}", "1,")]), "e").heads[0].timestamp == 2**64 - 1
+    )
     with pytest.raises(ValueError, match="larger"):
-        parse_v1([(f"x-reduct-time-{2**64}", "1,")], "e")
+        parse_v1(lines([(f"x-reduct-time-{2**64}", "1,")]), "e")
     start = ("x-reduct-start-ts", str(2**64 - 1))
     with pytest.raises(ValueError, match="larger"):
         parse_v2([start, ("x-reduct-entries", "e"), ("x-reduct-0-1", "1,")])
@@ -265,7 +272,7 @@ def test_labels_that_others_stored_leave_a_v1_answer_readable() -> None:
         ("x-reduct-time-2", "1,multipart/mixed, text/plain"),
         ("x-reduct-time-3", "1,text/plain,k=v"),
     ]
-    heads = parse_v1(headers, "entry").heads
+    heads = parse_v1(lines(headers), "entry").heads
     assert [head.size for head in heads] == [1, 1, 1]
     assert heads[1].content_type == "multipart/mixed, text/plain"
     assert heads[2].labels == {"k": "v"}
@@ -290,7 +297,7 @@ def test_b29_single_answers_in_any_case() -> None:
             "X-Reduct-Entry": "other",
         }
     )
-    assert codec.single_head(answer, "entry") == RecordHead(
+    assert codec.single_head(lines(answer.multi_items()), "entry") == RecordHead(
         7, "entry", 3, "a, b", {"k": 'x, "y"', "empty": ""}, {}
     )
 
@@ -298,7 +305,8 @@ def test_b29_single_answers_in_any_case() -> None:
 def test_a_single_answer_without_type_has_the_default() -> None:
     headers = single()
     del headers["content-type"]
-    assert codec.single_head(headers, "entry").content_type == "application/octet-stream"
+    head = codec.single_head(lines(headers.multi_items()), "entry")
+    assert head.content_type == "application/octet-stream"
 
 
 @pytest.mark.parametrize(
@@ -318,7 +326,7 @@ def test_single_answers_that_are_none_are_errors(name: str, value: str | None) -
     if value is not None:
         headers[name] = value
     with pytest.raises((ValueError, LookupError)):
-        codec.single_head(headers, "entry")
+        codec.single_head(lines(headers.multi_items()), "entry")
 
 
 # --- errors of single records --------------------------------------------------------------

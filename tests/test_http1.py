@@ -9,8 +9,10 @@ from attrs import frozen
 from hypothesis import given
 from hypothesis import strategies as st
 
-from reduct_core import http1
-from reduct_core.http1 import MAX_HEAD_BYTES, MAX_HEAD_LINES, Incoming, Outgoing, origin_of
+from reduct_core import outgoing as sending
+from reduct_core.http1 import MAX_HEAD_BYTES, MAX_HEAD_LINES, Incoming
+from reduct_core.messages import origin_of
+from reduct_core.outgoing import Outgoing
 from tests.scripted_server import chunked
 
 # --- responses -----------------------------------------------------------------------------
@@ -302,7 +304,7 @@ def test_large_bodies_leave_in_pieces_without_a_copy() -> None:
     request = httpx.Request("POST", "http://a", content=body)
     head, *pieces = Outgoing(request).feed(body, last=True)
     assert bytes(head).endswith(b"\r\n\r\n")
-    assert max(map(len, pieces)) == http1.PIECE_BYTES
+    assert max(map(len, pieces)) == sending.PIECE_BYTES
     assert b"".join(pieces) == body
     assert all(isinstance(piece, memoryview) and piece.obj is body for piece in pieces)
 

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from reduct_api.models import QueryId, QueryType, RemovedRecords
 from reduct_api.types import RequestSpec, StreamSpec
-from reduct_core import links, query, reads
+from reduct_core import links, query, reads, removals
 from reduct_core.errors import (
     ApiError,
     NotFoundError,
@@ -22,7 +22,8 @@ from reduct_core.errors import (
 )
 from reduct_core.gates import Key, Mode
 from reduct_core.headers import Answer, RecordHead
-from reduct_core.query import Plan, make_plan, parse_answer, remove_body
+from reduct_core.query import Plan, make_plan, parse_answer
+from reduct_core.removals import remove_body
 from reduct_core.sieve import NO_FILTERS, Filters
 from reduct_core.times import MAX_US
 from tests.batch_protocol import Stored, answer_v1, answer_v2
@@ -162,7 +163,7 @@ def test_exact_names_of_a_plan() -> None:
 @pytest.mark.parametrize("head", [True, False])
 def test_t25_metadata_is_asked_for_and_read_by_head(head: bool) -> None:
     asked = body(query.create(plan(head=head)))
-    assert asked.get("only_metadata", False) is head
+    assert "only_metadata" not in asked
     assert links.metadata(plan()).head
     assert body(query.create(links.metadata(plan())))["only_metadata"] is True
 
@@ -170,8 +171,8 @@ def test_t25_metadata_is_asked_for_and_read_by_head(head: bool) -> None:
 @pytest.mark.parametrize(
     ("when", "records", "sent"),
     [
-        (None, 1000, {"#batch_metadata_size": 60_000, "#batch_records": 1000}),
-        ({}, 1000, {"#batch_metadata_size": 60_000, "#batch_records": 1000}),
+        (None, 500, {"#batch_metadata_size": 60_000, "#batch_records": 500}),
+        ({}, 500, {"#batch_metadata_size": 60_000, "#batch_records": 500}),
         (None, None, {"#batch_metadata_size": 60_000}),
         ({"$has": "a"}, None, {"#batch_metadata_size": 60_000, "$has": "a"}),
         (
@@ -200,7 +201,7 @@ def test_plans_of_subscriptions() -> None:
     assert (one.single, one.body.start, one.body.stop) == ("a1", 7, 9)
     assert one.body.when == {"$has": "x"}
     heads = query.metadata(several, "a1", 7, 9)
-    assert (heads.single, heads.head, heads.body.only_metadata) == ("a1", True, True)
+    assert (heads.single, heads.head, heads.body.only_metadata) == ("a1", True, None)
     assert (heads.body.start, heads.body.stop, heads.body.when) == (7, 9, None)
     assert several.entries == ["a*", "b"]
 
@@ -382,11 +383,11 @@ def test_patterns_that_an_older_server_misunderstands_are_refused(entries: list[
 
 def test_results_of_the_other_kind_are_protocol_errors() -> None:
     assert query.query_id(QueryId(id=7)) == 7
-    assert query.removed_records(RemovedRecords(removed_records=3)) == 3
+    assert removals.removed_records(RemovedRecords(removed_records=3)) == 3
     with pytest.raises(ProtocolError, match="no id"):
         query.query_id(RemovedRecords(removed_records=3))
     with pytest.raises(ProtocolError, match="no number of records"):
-        query.removed_records(QueryId(id=7))
+        removals.removed_records(QueryId(id=7))
 
 
 def test_b15_a_forgotten_query_names_the_cure() -> None:
@@ -477,18 +478,18 @@ def test_b03_b06_removals_that_remove_more_are_refused(given: Any, match: str) -
 
 
 def test_b03_filters_are_refused_in_removals() -> None:
-    query.refuse_filters(include=None, limit=None)
+    removals.refuse_filters(include=None, limit=None)
     with pytest.raises(TypeError, match=r"cannot take include=, limit=: .*remove_batch"):
-        query.refuse_filters(include={}, each_n=None, limit=1)
+        removals.refuse_filters(include={}, each_n=None, limit=1)
 
 
 def test_removals_claim_their_entries_or_the_bucket() -> None:
-    assert query.remove_claims("b", ["y", "x"]) == [
+    assert removals.remove_claims("b", ["y", "x"]) == [
         (Key("b", "x"), Mode.REMOVE),
         (Key("b", "y"), Mode.REMOVE),
     ]
     for pattern in ("x*", "!x", "/x", "x/**"):
-        assert query.remove_claims("b", ["y", pattern]) == [(Key("b"), Mode.REMOVE)]
+        assert removals.remove_claims("b", ["y", pattern]) == [(Key("b"), Mode.REMOVE)]
 
 
 # --- single records ------------------------------------------------------------------------
@@ -526,5 +527,6 @@ def test_b38_entries_that_the_routes_claim_are_read_by_query(timestamp: int) -> 
 def test_attachments_are_read_by_query(head: bool) -> None:
     found = reads.attachments("b", "e/$meta", head=head)
     asked = body(query.create(found))
-    assert (found.single, found.head, asked.get("only_metadata", False)) == ("e/$meta", head, head)
+    assert (found.single, found.head) == ("e/$meta", head)
+    assert "only_metadata" not in asked
     assert (asked["start"], asked["stop"]) == (0, MAX_US)

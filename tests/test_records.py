@@ -14,11 +14,12 @@ from reduct_core.records import (
     END_OF_BATCH,
     END_OF_RECORD,
     IN_MEMORY_BYTES,
+    LARGE_BYTES,
     NEED_DATA,
     Begin,
     Cutter,
     Data,
-    Whole,
+    Run,
     by_time,
     check_piece,
 )
@@ -56,9 +57,10 @@ def run(heads: Sequence[RecordHead], chunks: Sequence[bytes]) -> Iterator[Found]
     while (event := cutter.next_event()) is not END_OF_BATCH:
         if event is NEED_DATA:
             cutter.receive_data(next(coming))
-        elif isinstance(event, Whole):
+        elif isinstance(event, Run):
             assert begun is None
-            yield Found(event.head.timestamp, event.head.entry, event.payload, False)
+            for found, whole in zip(event.heads, event.payloads, strict=True):
+                yield Found(found.timestamp, found.entry, whole, False)
         elif isinstance(event, Begin):
             assert begun is None
             begun, payload = event.head, b""
@@ -152,8 +154,7 @@ def test_records_come_as_soon_as_they_are_complete() -> None:
     cutter.receive_data(b"a")
     assert cutter.next_event() is NEED_DATA
     cutter.receive_data(b"bcd")
-    assert cutter.next_event() == Whole(heads[0], b"ab")
-    assert cutter.next_event() == Whole(heads[1], b"")
+    assert cutter.next_event() == Run(heads[:2], [b"ab", b""])
     assert cutter.next_event() == Begin(heads[2])
     assert cutter.next_event() == Data(b"cd")
     assert cutter.next_event() is NEED_DATA
@@ -178,7 +179,7 @@ def test_the_threshold_is_documented_size() -> None:
     cutter = Cutter([kept, streamed])
     assert cutter.next_event() is NEED_DATA
     cutter.receive_data(bytes(IN_MEMORY_BYTES))
-    assert cutter.next_event() == Whole(kept, bytes(IN_MEMORY_BYTES))
+    assert cutter.next_event() == Run([kept], [bytes(IN_MEMORY_BYTES)])
     assert cutter.next_event() == Begin(streamed)
 
 
@@ -188,13 +189,33 @@ def test_chunks_are_handed_on_without_a_copy() -> None:
     cutter = Cutter([head(1, LIMIT), head(2, 2 * LIMIT)], LIMIT)
     cutter.receive_data(chunk)
     event = cutter.next_event()
-    assert isinstance(event, Whole)
-    assert event.payload is chunk
+    assert isinstance(event, Run)
+    assert event.payloads[0] is chunk
     cutter.receive_data(chunk)
     assert isinstance(cutter.next_event(), Begin)
     piece = cutter.next_event()
     assert isinstance(piece, Data)
     assert piece.payload is chunk
+
+
+@given(st.lists(st.sampled_from([0, 1, 70, 64 * 1024, 64 * 1024 + 1, 200_000]), max_size=8))
+def test_what_is_wanted_gives_every_large_payload_a_piece_of_its_own(sizes: list[int]) -> None:
+    heads = [head(time, size) for time, size in enumerate(sizes)]
+    cutter = Cutter(heads, 150_000)
+    found: list[bytes] = []
+    pieces: list[bytes] = []
+    while (event := cutter.next_event()) is not END_OF_BATCH:
+        if event is NEED_DATA:
+            pieces.append(bytes(cutter.wanted))
+            cutter.receive_data(pieces[-1])
+        elif isinstance(event, Run):
+            found += event.payloads
+        elif isinstance(event, Data):
+            found.append(event.payload)
+    assert [len(payload) for payload in found] == sizes
+    large = [payload for payload in found if len(payload) >= LARGE_BYTES]
+    assert all(any(payload is piece for piece in pieces) for payload in large)
+    assert pieces[-1:] == [b""]
 
 
 @pytest.mark.parametrize("n", [0, -1, 1.5, True, None, "1"])
