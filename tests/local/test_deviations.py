@@ -261,7 +261,8 @@ def test_json() -> None:
 
 
 @holds(
-    "JSON bodies of an entry's `/q` and `/rename`, which the real server does not limit, are at most 64 MiB."
+    "JSON bodies of an entry's `/q` and `/rename`, which the real server does not limit, are at "
+    "most 64 MiB."
 )
 def test_largest_json() -> None:
     with Server() as server:
