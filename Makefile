@@ -9,6 +9,7 @@ STAMP := .venv/stamp
 STAMP_DEMO := .venv/stamp-demo
 STAMP_LOWEST := .venv-lowest/stamp
 STAMP_OFFICIAL := .venv-reduct-py/stamp
+STAMP_PLAIN := .venv-plain/stamp
 FAST := not contract and not packaging and not heavy
 # One worker per core.
 PARALLEL := -n auto
@@ -92,7 +93,8 @@ compat: $(STAMP) ## Run the tests against the previous server
 demo: $(STAMP_DEMO) ## Record, subscribe and query real data with both flavours
 	$(BIN)/python -m tools.with_server $(BIN)/python examples/demo.py $(DEMO)
 
-bench: $(STAMP) $(STAMP_OFFICIAL) server ## Measure against reduct-py on the real server: table, JSON, charts
+bench: $(STAMP) $(STAMP_OFFICIAL) $(STAMP_PLAIN) server ## Measure against reduct-py on the real server: table, JSON, charts
+	.venv-plain/bin/python -m pip install --quiet --no-deps --force-reinstall .
 	$(BIN)/python -m benchmarks $(BENCH)
 
 bench-quick: ## The same in below 3 minutes
@@ -104,6 +106,12 @@ $(STAMP_OFFICIAL):
 	.venv-reduct-py/bin/python -m pip install --quiet reduct-py==$(OFFICIAL)
 	touch $@
 
+# This client alone, as its users have it: what the time to import is measured with.
+$(STAMP_PLAIN): pyproject.toml
+	test -x .venv-plain/bin/python || $(PYTHON) -m venv .venv-plain
+	.venv-plain/bin/python -m pip install --quiet .
+	touch $@
+
 clean: ## Remove environments, caches and reports; the built server stays
-	rm -rf .venv .venv-lowest .venv-reduct-py build dist htmlcov .coverage .coverage.* .hypothesis .mypy_cache .pytest_cache .ruff_cache .schemathesis
+	rm -rf .venv .venv-lowest .venv-reduct-py .venv-plain build dist htmlcov .coverage .coverage.* .hypothesis .mypy_cache .pytest_cache .ruff_cache .schemathesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -13,7 +13,7 @@ import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
-from benchmarks.contenders import OFFICIAL, ROOT, environment
+from benchmarks.contenders import OFFICIAL, PLAIN, ROOT, environment
 from benchmarks.report import document, write
 from benchmarks.rows import FULL, QUICK, Row, Scale, all_rows, queries
 from benchmarks.run import Outcome, run_row
@@ -86,8 +86,9 @@ def small_segments(options: argparse.Namespace, rounds: int) -> list[Outcome]:
 def main() -> None:
     """Run what was asked for; print the table."""
     options = arguments()
-    if not OFFICIAL.exists():
-        raise SystemExit(f"no environment of reduct-py at {OFFICIAL}: run `make bench`")
+    for python in (OFFICIAL, PLAIN):
+        if not python.exists():
+            raise SystemExit(f"no environment at {python}: run `make bench`")
     scale = QUICK if options.quick else FULL
     rounds = options.rounds or scale.rounds
     if options.small_segments:

@@ -15,6 +15,10 @@ OFFICIAL = ROOT / ".venv-reduct-py" / "bin" / "python"
 """The environment of the official client; `make bench` makes it."""
 
 
+PLAIN = ROOT / ".venv-plain" / "bin" / "python"
+"""An environment with this client and what it needs, as its users have it; from `make bench`."""
+
+
 def command(name: str, url: str) -> list[str]:
     """Return how the worker of a contender is started."""
     own = sys.executable
@@ -30,9 +34,17 @@ def command(name: str, url: str) -> list[str]:
 
 
 def environment() -> dict[str, str]:
-    """Return the variables of the workers: this checkout comes first, proxies are left out."""
-    kept = {name: text for name, text in os.environ.items() if "proxy" not in name.lower()}
-    return kept | {"PYTHONPATH": f"{ROOT}{os.pathsep}{ROOT / 'generated'}"}
+    """Return the variables of the workers: this checkout comes first."""
+    return user_environment() | {"PYTHONPATH": f"{ROOT}{os.pathsep}{ROOT / 'generated'}"}
+
+
+def user_environment() -> dict[str, str]:
+    """Return the variables of a usual program: no proxies, nothing that changes Python."""
+    return {
+        name: text
+        for name, text in os.environ.items()
+        if "proxy" not in name.lower() and not name.startswith("PYTHON")
+    }
 
 
 class Contender:

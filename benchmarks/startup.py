@@ -1,11 +1,11 @@
 """Rows of whole processes: the time to import a client, and of a script with one record."""
 
 import subprocess
-import sys
+import tempfile
 import time
 from typing import Any
 
-from benchmarks.contenders import OFFICIAL, ROOT, environment
+from benchmarks.contenders import OFFICIAL, PLAIN, user_environment
 from benchmarks.rows import Goals, Row
 from benchmarks.run import Outcome, fresh_server
 
@@ -37,8 +37,8 @@ with reduct.Client("{url}") as client:
 
 PROGRAMS = {
     "reduct-py": (str(OFFICIAL), "reduct", ASYNC_SCRIPT),
-    "async": (sys.executable, "reduct_async", ASYNC_SCRIPT),
-    "blocking": (sys.executable, "reduct_sync", BLOCKING_SCRIPT),
+    "async": (str(PLAIN), "reduct_async", ASYNC_SCRIPT),
+    "blocking": (str(PLAIN), "reduct_sync", BLOCKING_SCRIPT),
 }
 
 IMPORT_ROW = Row(
@@ -71,14 +71,15 @@ TURNS = 3
 
 def run_python(python: str, code: str) -> str:
     """Run a program and return what it printed."""
-    done = subprocess.run(
-        [python, "-c", code],
-        check=True,
-        capture_output=True,
-        text=True,
-        cwd=ROOT,
-        env=environment(),
-    )
+    with tempfile.TemporaryDirectory() as folder:
+        done = subprocess.run(
+            [python, "-c", code],
+            check=True,
+            capture_output=True,
+            text=True,
+            cwd=folder,
+            env=user_environment(),
+        )
     return done.stdout
 
 

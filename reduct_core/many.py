@@ -130,7 +130,7 @@ def _named(error: Exception, place: Place) -> Exception:
         error.add_note(f"It came when reading {which}.")
         return error
     named = errors.NotFoundError(
-        error.status_code, f"{which}: {error.message}", method=error.method, path=error.path
+        error.status_code, f"{error.message} ({which})", method=error.method, path=error.path
     )
     named.__cause__ = error
     return named

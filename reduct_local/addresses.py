@@ -25,6 +25,8 @@ def _named(headers: Iterable[tuple[bytes, bytes]]) -> str | None:
     for name, value in headers:
         if name in (b"forwarded", b"x-forwarded-for"):
             lines.setdefault(name, value.decode("latin-1"))
+    if not lines:
+        return None
     for text in _forwarded_for(lines.get(b"forwarded", "")):
         address = _address(_without_port(text))
         if address is not None:

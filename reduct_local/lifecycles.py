@@ -50,7 +50,9 @@ class Policy:
 
     def start(self) -> None:
         """Begin to run, for the first time one interval from now."""
-        self._worker = asyncio.get_running_loop().create_task(self._work())
+        # Not left to the worker: the clock may be moved before it begins.
+        first_us = self._clock.now_us() + self.settings.interval_us
+        self._worker = asyncio.get_running_loop().create_task(self._work(first_us))
 
     def stop(self) -> None:
         """End the work; nothing is removed or stored from now on."""
@@ -83,10 +85,10 @@ class Policy:
         """Return what is kept in the engine."""
         return {"settings": self.settings.to_dict(), "processed_us": self.processed_us}
 
-    async def _work(self) -> None:
+    async def _work(self, due_us: int) -> None:
         while True:
-            due_us = self._clock.now_us() + self.settings.interval_us
             await self._clock.sleep_until(due_us)
+            due_us = self._clock.now_us() + self.settings.interval_us
             if self.settings.mode != DISABLED:
                 await self._run()
 
@@ -99,6 +101,9 @@ class Policy:
             except ApiError as error:
                 # A bucket or entry that is being removed; the next run looks again.
                 logger.warning("lifecycle %r failed: %s", self.name, error.message)
+            except Exception:
+                # Trouble of this server, such as a full disk, which may end.
+                logger.exception("lifecycle %r failed", self.name)
 
     async def _remove_old_records(self) -> None:
         """Handle the next span of data, and further ones as long as nothing was to remove.

@@ -15,6 +15,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+from anyio import to_thread
 from uvicorn.config import Config as UvicornConfig
 from uvicorn.server import ServerState
 
@@ -160,7 +161,7 @@ class Server:
         self.close()
 
     async def __aenter__(self) -> Self:
-        return await asyncio.to_thread(self.start)
+        return await to_thread.run_sync(self.start)
 
     async def __aexit__(
         self,
@@ -168,7 +169,7 @@ class Server:
         exc: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        await asyncio.to_thread(self.close)
+        await to_thread.run_sync(self.close)
 
     # -- The thread -----------------------------------------------------------
 
@@ -207,6 +208,7 @@ async def _state(config: Config, clock: Clock) -> AsyncIterator[State]:
     engine = Engine(
         config.data, clock=clock, defaults=config.defaults, max_storage=config.max_storage
     )
+    removals = _Removals(engine)
     try:
         _provide_buckets(engine, config)
         state = State(
@@ -231,8 +233,10 @@ async def _state(config: Config, clock: Clock) -> AsyncIterator[State]:
             lifecycles=Lifecycles(engine, clock),
             writers=asyncio.Semaphore(config.max_writers) if config.max_writers else None,
             started=time.monotonic(),
-            after_removal=_Removals(engine).schedule,
+            after_removal=removals.schedule,
         )
+        # Some may be left from the last run.
+        removals.schedule()
         state.replications.start()
         state.lifecycles.start()
         try:
@@ -241,6 +245,7 @@ async def _state(config: Config, clock: Clock) -> AsyncIterator[State]:
             await state.lifecycles.close()
             await state.replications.close()
     finally:
+        removals.stop()
         engine.close()
 
 
@@ -267,6 +272,11 @@ class _Removals:
         if self._timer is None:
             self._timer = asyncio.get_running_loop().call_later(_REMOVAL_DELAY, self._step)
 
+    def stop(self) -> None:
+        """Do no more steps; the next run of the server goes on with them."""
+        if self._timer is not None:
+            self._timer.cancel()
+
     def _step(self) -> None:
         self._timer = None
         if self._engine.finish_removals():
@@ -290,6 +300,7 @@ class _Connections:
             timeout_keep_alive=IDLE_SECONDS,
         )
         config.load()
+        self._queries = state.queries
         self._state = ServerState()
         self._new = lambda: Protocol(config, self._state, faults, state.config.header_lines)
 
@@ -302,6 +313,8 @@ class _Connections:
         try:
             yield
         finally:
+            # Readers that wait for news would be waited for.
+            self._queries.close()
             # A connection that was accepted just now would be lost unclosed if asyncio closed
             # the server before the connection has its protocol some turns later.
             with contextlib.suppress(NotImplementedError):  # loops without readers

@@ -4,6 +4,8 @@
 a test can show every call the same trouble. `test_trouble.py` holds the table complete.
 """
 
+import os
+import tempfile
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from typing import Any, TypeAlias
 
@@ -18,11 +20,13 @@ import reduct_sync._query
 from reduct_async import (
     BucketSettings,
     Client,
+    FailedRecord,
     LifecycleMode,
     LifecycleSettings,
     Permissions,
     ReplicationMode,
     ReplicationSettings,
+    WriteError,
 )
 from reduct_core.errors import ReductError
 from tests.flavours import Flavour
@@ -111,6 +115,37 @@ async def _subscribe(client: Client, flavour: Flavour) -> Any:
         return [await record.read_all() async for record in subscription]
 
 
+async def _read_many(client: Client, flavour: Flavour) -> Any:
+    wanted = [("entry", 1), ("entry", None)]
+    return [await r.read_all() async for r in client.bucket("bucket").read_many(wanted)]
+
+
+async def _write_many(client: Client, flavour: Flavour) -> None:
+    found: ReductError | None = None
+    try:
+        await client.bucket("bucket").write_many([("entry", b"payload", 1)])
+    except WriteError as error:
+        found = error.failed[0].error
+    if found is not None:
+        # Not within `except`: the two would be each other's cause, without end.
+        raise found
+
+
+async def _writer(client: Client, flavour: Flavour) -> Any:
+    found: list[FailedRecord] = []
+    async with client.bucket("bucket").writer(on_error=found.append) as writer:
+        await writer.write("entry", b"payload", 1, labels={"a": "1"})
+    return {one.timestamp: one.error for one in found}
+
+
+async def _download(client: Client, flavour: Flavour) -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        try:
+            await client.bucket("bucket").download("entry", 1, f"{folder}/file")
+        finally:
+            assert set(os.listdir(folder)) <= {"file"}
+
+
 _REPLICATION = ReplicationSettings(
     src_bucket="bucket",
     dst_bucket="other",
@@ -171,6 +206,11 @@ CALLS: Mapping[str, Call] = {
     "write upper case": of_bucket("write", "entry", b"payload", 1, labels={"A": "1"}),
     "write_batch": with_batch("write_batch", "entry"),
     "write_record_batch": with_record_batch("write_record_batch"),
+    "writer": _writer,
+    "write_many": _write_many,
+    "read_many": _read_many,
+    "upload": of_bucket("upload", "entry", __file__, 1),
+    "download": _download,
     "update": of_bucket("update", "entry", 1, {"a": "2"}),
     "update upper case": of_bucket("update", "entry", 1, {"A": "2"}),
     "update_batch": with_batch("update_batch", "entry"),
@@ -196,6 +236,9 @@ WRITES = frozenset(
         "write upper case",
         "write_batch",
         "write_record_batch",
+        "writer",
+        "write_many",
+        "upload",
         "update",
         "update upper case",
         "update_batch",

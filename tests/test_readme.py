@@ -47,10 +47,11 @@ def run(server: Server, script: str, folder: Path) -> subprocess.CompletedProces
     path = folder / "script.py"
     path.write_text(script)
     inherited = {k: v for k, v in os.environ.items() if not k.lower().endswith("_proxy")}
+    proxy = {"http_proxy": server.url} if PRINTED_URL in script else {}
     return subprocess.run(
         [sys.executable, "-W", "error", path],
         cwd=ROOT,
-        env={**inherited, "http_proxy": server.url},
+        env=inherited | proxy,
         capture_output=True,
         text=True,
         timeout=120,
@@ -76,7 +77,15 @@ def test_first_scripts_are_the_examples() -> None:
     """The files are checked for style and types, and so are the texts with them."""
     names = ["first_sync.py", "first_async.py"]
     files = [(ROOT / "examples" / name).read_text() for name in names]
-    assert scripts((ROOT / "README.md").read_text()) == files
+    assert scripts((ROOT / "README.md").read_text())[:2] == files
+
+
+def test_the_embedded_server(server: Server, tmp_path: Path) -> None:
+    script = scripts((ROOT / "README.md").read_text())[2]
+    result = run(server, script, tmp_path)
+    assert (result.returncode, result.stderr) == (0, "")
+    assert result.stdout.startswith("Status 503: ")
+    assert result.stdout.endswith("[b'21.5']\n")
 
 
 @pytest.mark.parametrize(

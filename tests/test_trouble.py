@@ -25,6 +25,7 @@ from reduct_async import (
     Retry,
     TimeoutError,
     TransportError,
+    WriteError,
 )
 from tests.calls import CALLS, PROBES, URL, WRITES, Answer, Answers, no_sleep, trouble_of
 from tests.flavours import Flavour
@@ -387,6 +388,7 @@ ERRORS = [
     NotFoundError(404, "text", method="PUT", path="/x"),
     ConflictError(409, "text"),
     ProtocolError(200, "text"),
+    WriteError(409, "text"),
 ]
 
 

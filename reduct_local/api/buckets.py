@@ -1,5 +1,7 @@
 """Endpoints of buckets."""
 
+import json
+
 from starlette.requests import Request
 from starlette.routing import Route
 
@@ -88,15 +90,32 @@ async def _new_name(request: Request) -> str:
         raise TextError(415, "Expected request with `Content-Type: application/json`")
     body = await read_limited(request, OverLimit.TEXT_413)
     try:
-        value = parse_json(body)
+        new_name = _name_in(parse_json(body))
     except ApiError as error:
-        raise TextError(400, f"Failed to parse the request body as JSON: {error.message}") from None
-    new_name = value.get("new_name") if isinstance(value, dict) else None
-    if not isinstance(new_name, str):
+        # The real server reads value by value: what lacks a name is wrong before what follows.
+        if _name_in(_first_value(body)) is not None:
+            message = f"Failed to parse the request body as JSON: {error.message}"
+            raise TextError(400, message) from None
+        new_name = None
+    if new_name is None:
         raise TextError(
             422, "Failed to deserialize the JSON body into the target type: missing `new_name`"
         )
     return new_name
+
+
+def _name_in(value: object) -> str | None:
+    name = value.get("new_name") if isinstance(value, dict) else None
+    return name if isinstance(name, str) else None
+
+
+def _first_value(body: bytes) -> object:
+    """Return the JSON value at the beginning of a body; without any, one that has a name."""
+    try:
+        value, _end = json.JSONDecoder().raw_decode(body.decode(errors="replace").lstrip())
+    except (ValueError, RecursionError):
+        return {"new_name": ""}
+    return value
 
 
 def routes() -> list[Route]:

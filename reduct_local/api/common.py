@@ -46,6 +46,9 @@ API_VERSION = "1.21"
 BODY_LIMIT = 2_097_152
 """Bytes of a JSON body on most endpoints."""
 
+UNLIMITED_BODY = 64 * 1024 * 1024
+"""Bytes of a JSON body where the real server has no limit: it must fit in memory."""
+
 JSON_DEPTH = 127
 """How deep arrays and objects may be nested, as in the real server's JSON parser."""
 
@@ -116,7 +119,7 @@ class OverLimit(Enum):
     ERROR_422 = "error"
     """Tokens, replications, lifecycles, links: 422."""
     NO_LIMIT = "none"
-    """Entry `/q` and `/rename`."""
+    """Entry `/q` and `/rename`; above 64 MiB it is 422 all the same."""
 
 
 class TextError(ApiError):
@@ -207,14 +210,14 @@ async def json_body(
 
 
 async def read_limited(request: Request, over_limit: OverLimit) -> bytes:
-    """Return a whole body of at most 2 MiB; 413 or 422 for a longer one."""
-    limit = None if over_limit is OverLimit.NO_LIMIT else BODY_LIMIT
+    """Return a whole body of at most 2 MiB (`NO_LIMIT`: 64 MiB); 413 or 422 for a longer one."""
+    limit = UNLIMITED_BODY if over_limit is OverLimit.NO_LIMIT else BODY_LIMIT
     pieces: list[bytes] = []
     size = 0
     try:
         async for chunk in body_chunks(request):
             size += len(chunk)
-            if limit is not None and size > limit:
+            if size > limit:
                 raise _body_error(over_limit, 413, "length limit exceeded")
             pieces.append(chunk)
     except BrokenCodingError as error:

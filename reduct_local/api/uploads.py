@@ -10,7 +10,7 @@ from typing import TypeAlias
 
 from starlette.requests import ClientDisconnect, Request
 
-from reduct_local.api.common import BodyTimeout, body_chunks, state
+from reduct_local.api.common import BodyTimeout, body_chunks, drain, state
 from reduct_local.batch_v1 import RecordHead
 from reduct_local.engine import Engine, RecordWriter
 from reduct_local.errors import ApiError
@@ -120,21 +120,18 @@ class Upload:
 
     def finish(self) -> None:
         """Complete all records: the body came as announced, or it is that of a single one."""
-        matches = self._received >= self.total and not (
-            self._single and self._received > self.total
-        )
-        if self._writers is None and matches:
+        if self._writers is None and (self._received == self.total or not self._single):
             self._write_all()
             return
         self.begin()
-        # What is left has no bytes, or is a single record, whose writer knows what it lacks.
+        # What is left has no bytes, or is a single record, whose writer knows what is wrong.
         while self._current < len(self._items):
             self._finish_current()
 
     def _write_all(self) -> None:
         body = self._held[0] if len(self._held) == 1 else b"".join(self._held)
         if len(self._items) == 1:
-            self._write(0, body)
+            self._write(0, body[: self.total])
             return
         start = 0
         content = memoryview(body)
@@ -191,6 +188,7 @@ async def receive(request: Request, upload: Upload) -> None:
             await slots.acquire()
     except TimeoutError:
         upload.refuse(ApiError(429, "Too many writers in flight"))
+        await drain(request)
         return
     try:
         await _receive(request, upload)

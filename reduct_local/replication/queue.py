@@ -1,5 +1,6 @@
 """Changes that wait to be forwarded, in order, kept across restarts."""
 
+import itertools
 from collections import deque
 from dataclasses import dataclass
 from typing import Any
@@ -63,9 +64,9 @@ class Queue:
         """Return the entries with waiting changes, sorted."""
         return sorted(self._entries)
 
-    def waiting(self, entry: str) -> list[Transaction]:
-        """Return the waiting changes of an entry, the oldest first."""
-        return list(self._entries.get(entry, ()))
+    def front(self, entry: str, count: int) -> list[Transaction]:
+        """Return the oldest waiting changes of an entry, at most `count`, in order."""
+        return list(itertools.islice(self._entries.get(entry, ()), count))
 
     def done(self, entry: str, last: int) -> None:
         """Remove the changes of an entry up to the number `last`."""

@@ -179,15 +179,16 @@ class Replication:
 
     async def close(self) -> None:
         """End the work; a batch that is being sent gets a moment to arrive."""
-        if self._worker is None:
+        worker = self._worker
+        if worker is None:
             return
         try:
             # Half a batch would stay unfinished at the destination and could not be repeated.
             await asyncio.wait_for(self._sending.acquire(), CLOSING_S)
         except TimeoutError:
             pass
-        self._worker.cancel()
-        await asyncio.gather(self._worker, return_exceptions=True)
+        worker.cancel()
+        await asyncio.gather(worker, return_exceptions=True)
         self._worker = None
         await self._use(None)
 
@@ -208,6 +209,11 @@ class Replication:
             except UnavailableError as error:
                 self._active = False
                 logger.warning("replication %r cannot go on: %s", self.name, error.error.message)
+                await self._wait_for_retry()
+            except Exception:
+                # Trouble of this server, such as a full disk, which may end.
+                self._active = False
+                logger.exception("replication %r failed", self.name)
                 await self._wait_for_retry()
             else:
                 self._active = mode != DISABLED
@@ -262,7 +268,7 @@ class Replication:
         max_records, max_size = self._batch_limits()
         batch = _Batch(0, [], {}, {})
         size = head_size = 0
-        for change in self._queue.waiting(entry)[:max_records]:
+        for change in self._queue.front(entry, max_records):
             try:
                 record = self._engine.read(self.settings.src_bucket, entry, change.timestamp)
                 head_size += sum(map(len, head(record)))

@@ -1,6 +1,7 @@
 """What is not sent, since the real server does not survive it, hang on it, or is of two minds."""
 
 import re
+import zlib
 from collections.abc import Callable
 from typing import NamedTuple
 from urllib.parse import parse_qsl, unquote, urlsplit
@@ -49,6 +50,19 @@ def comma_and_quote_in_a_label(request: Request) -> bool:
     return any("," in text and '"' in text for text in labels)
 
 
+def gzip_without_its_checksum(request: Request) -> bool:
+    """Tell a body that is cut off in the 8 bytes behind the compressed content."""
+    if request.headers.get("content-encoding") != "gzip" or len(request.body) < 10:
+        return False
+    content = zlib.decompressobj(-zlib.MAX_WBITS)
+    try:
+        # Python writes heads of 10 bytes.
+        content.decompress(request.body[10:])
+    except zlib.error:
+        return False
+    return content.eof and len(content.unused_data) < 8
+
+
 def small_answers_about_several_entries(request: Request) -> bool:
     """Tell a query of several entries whose answers hold less than it finds."""
     found = query(request)
@@ -87,6 +101,10 @@ EXCLUDED = {
     "several_attachments_at_once": Exclusion(
         "sometimes fails with 500, since it removes and writes side by side",
         several_attachments_at_once,
+    ),
+    "gzip_without_its_checksum": Exclusion(
+        "takes it; a listed deviation of the embedded server, which refuses it",
+        gzip_without_its_checksum,
     ),
     "small_answers_about_several_entries": Exclusion(
         "merges what the entries have ready, so that chance decides which records share an answer",

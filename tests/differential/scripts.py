@@ -124,7 +124,7 @@ def compression_scripts(draw: st.DrawFn) -> list[Call]:
     for call in draw(st.lists(service_calls.compressed_write(), min_size=1, max_size=10)):
         reads = [Call("GET", f"/b/{calls.BUCKET}/a?ts={time}", size=None) for time in range(10)]
         found += [call, *reads]
-    return found
+    return [call for call in found if excluded_by(call) is None]
 
 
 @st.composite

@@ -168,7 +168,7 @@ def real() -> Iterator[RealConditions]:
         asked.close()
 
 
-@examples(800)
+@examples(600)
 @given(
     stored=records(),
     asked=st.lists(
@@ -219,7 +219,7 @@ def spelled(text: str) -> dict[str, list[str]]:
     return {"$add": ["$$" if letter == "$" else letter for letter in text] or [""]}
 
 
-@examples(800)
+@examples(600)
 @given(
     names=labels,
     timestamp=st.sampled_from([0, 1_700_000_000_123_456, 2**63 - 1, 2**63, 2**64 - 2]),

@@ -1,5 +1,6 @@
 """The comparison sees what differs: two real servers, of which one lies."""
 
+import gzip
 import json
 from collections.abc import Callable, Iterator
 
@@ -165,6 +166,10 @@ def writing(value: str, bucket: str = "<b0>") -> Call:
     return Call("POST", f"/b/{bucket}/a/batch", (("x-reduct-time-1", value),))
 
 
+def packed(body: bytes) -> Call:
+    return Call("POST", "/b/<b0>/a?ts=1", (("content-encoding", "gzip"),), body)
+
+
 SAMPLES = {
     "integer_beyond_64_bits": (asking(2**63), asking(2**63 - 1)),
     "remainder_of_zero": (asking({"$rem": [1, 0]}), asking({"$rem": [1, 2]})),
@@ -212,6 +217,10 @@ SAMPLES = {
             (("x-reduct-time-1", "0,,key=a"), ("x-reduct-time-2", "0,,key=b")),
         ),
         Call("POST", "/b/<b0>/a/$meta/batch", (("x-reduct-time-1", "0,,key=a"),)),
+    ),
+    "gzip_without_its_checksum": (
+        packed(gzip.compress(b"x" * 100)[:-1]),
+        packed(gzip.compress(b"x" * 100)[:-9]),
     ),
     "small_answers_about_several_entries": (
         asking({"#batch_records": 1}, "/io/<b0>/q"),

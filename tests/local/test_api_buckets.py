@@ -178,7 +178,16 @@ def test_rename_needs_a_json_content_type(
 
 @pytest.mark.parametrize(
     ("body", "expected"),
-    [("", 400), ("{", 400), ("{}", 422), ('{"new_name": 1}', 422), ("[]", 422), ("null", 422)],
+    [
+        ("", 400),
+        ("{", 400),
+        ("{}", 422),
+        ('{"new_name": 1}', 422),
+        ("[]", 422),
+        ("null", 422),
+        ("{}{}", 422),
+        ('{"new_name": "x"}{}', 400),
+    ],
 )
 def test_rename_refuses_bodies_as_text(
     server: Server, bucket: str, body: str, expected: int

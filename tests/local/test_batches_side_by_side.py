@@ -5,11 +5,12 @@ from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, closing
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 import reduct_local
 from tests.batch_protocol import PIECES
+from tests.differential.effort import examples
 from tests.differential.wire import Answer
 from tests.local.raw_calls import Raw, with_prefix
 from tests.servers import Server
@@ -132,7 +133,7 @@ def length(value: str) -> int:
     return int(text) if text.isdigit() and len(text) < 3 else 0
 
 
-@settings(max_examples=EXAMPLES)
+@examples(EXAMPLES)
 @given(values=st.dictionaries(TIMES, VALUES, max_size=3))
 def test_v1(pair: Pair, values: dict[str, str]) -> None:
     pair.renew()
@@ -146,7 +147,7 @@ def test_v1(pair: Pair, values: dict[str, str]) -> None:
     pair.agree_on_records()
 
 
-@settings(max_examples=EXAMPLES)
+@examples(EXAMPLES)
 @given(
     values=st.dictionaries(PLACES, VALUES, max_size=3),
     entries=ENTRIES,

@@ -2,6 +2,7 @@
 
 import math
 from datetime import UTC, datetime, timedelta
+from importlib.resources import files
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -9,6 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from reduct_local.conditions.dates import zone
 from reduct_local.conditions.values import Duration, Value
 from tests.local.condition_calls import Labelled, fails, matching, selected, value
 
@@ -118,7 +120,7 @@ def parts(timestamp: int, *zone: str) -> list[Value]:
 
 
 @given(
-    time=st.datetimes(datetime(1880, 1, 1), datetime(2099, 12, 1)),
+    time=st.datetimes(datetime(1950, 1, 1), datetime(2099, 12, 1)),
     zone=st.sampled_from(["UTC", "Europe/Berlin", "America/New_York", "Asia/Kolkata"]),
 )
 def test_dates(time: datetime, zone: str) -> None:
@@ -131,6 +133,16 @@ def test_dates(time: datetime, zone: str) -> None:
             *(local.year, local.month, local.day, local.hour, local.minute, local.second),
             local.weekday(),
         )
+
+
+def test_zones_are_those_of_tzdata(monkeypatch: pytest.MonkeyPatch) -> None:
+    """All names of the package can be used, whatever the system has."""
+    monkeypatch.setattr("zoneinfo.TZPATH", ())
+    names = (files("tzdata") / "zones").read_text(encoding="utf-8").split()
+    assert len(names) > 400
+    for name in names:
+        if name != "Factory":
+            assert zone(name).key == name
 
 
 def test_dates_beyond_python() -> None:

@@ -1,5 +1,6 @@
 """Lifecycle policies of the embedded server at work, driven by its clock."""
 
+import asyncio
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -8,7 +9,9 @@ import httpx
 import pytest
 
 from reduct_local import ManualClock, Server
-from reduct_local.lifecycles import CHUNK
+from reduct_local.engine import Engine
+from reduct_local.lifecycle_settings import LifecycleSettings
+from reduct_local.lifecycles import CHUNK, Lifecycles
 from tests.local.replicating import api, done, entries, wait_until, write
 
 HOUR = 3600
@@ -229,6 +232,54 @@ def test_an_update_starts_the_interval_anew(client: httpx.Client, clock: ManualC
     assert ages(client) == [5]
     run(client, clock, HOUR)
     assert ages(client) == []
+
+
+@pytest.fixture
+def engine(clock: ManualClock) -> Iterator[Engine]:
+    """An engine with an old record at 1 in entry `e` of bucket `b`."""
+    engine = Engine(clock=clock)
+    engine.create_bucket("b")
+    engine.write("b", "e", 1, b"data", "", {})
+    yield engine
+    engine.close()
+
+
+async def runs(engine: Engine, clock: ManualClock, count: int) -> None:
+    """Let a new policy run so often."""
+    lifecycles = Lifecycles(engine, clock)
+    settings = {"type": "delete", "bucket": "b", "older_than": "1h"}
+    lifecycles.create("p", LifecycleSettings.parse(settings))
+    for _ in range(count):
+        # A client may move the clock as soon as it has an answer, before any worker begins.
+        clock.advance(HOUR)
+        for _ in range(5):
+            await asyncio.sleep(0)
+    await lifecycles.close()
+
+
+def test_the_interval_begins_with_the_request(engine: Engine, clock: ManualClock) -> None:
+    asyncio.run(runs(engine, clock, 1))
+    assert engine.bounds("b", "e") is None
+
+
+def test_trouble_of_the_server_itself(
+    engine: Engine,
+    clock: ManualClock,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    entry_names = engine.entry_names
+
+    def broken(bucket: str) -> list[str]:
+        monkeypatch.setattr(engine, "entry_names", entry_names)
+        raise OSError("the disk is full")
+
+    monkeypatch.setattr(engine, "entry_names", broken)
+    asyncio.run(runs(engine, clock, 1))
+    assert engine.bounds("b", "e") == (1, 1)
+    assert "the disk is full" in caplog.text
+    asyncio.run(runs(engine, clock, 2))
+    assert engine.bounds("b", "e") is None
 
 
 def test_a_removed_policy_removes_nothing(client: httpx.Client, clock: ManualClock) -> None:

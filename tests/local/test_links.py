@@ -471,7 +471,7 @@ def test_link_needs_the_permission_of_its_token(auth_server: Server) -> None:
 
 def test_link_of_an_expired_token() -> None:
     clock = reduct_local.ManualClock(1_000_000_000_000_000)
-    with reduct_local.Server("secret", clock=clock) as server:
+    with reduct_local.Server(token="secret", clock=clock) as server:
         with closing(Raw(server.url, "secret")) as owner:
             bucket = owner.new_bucket()
             owner("POST", f"/b/{bucket}/e?ts=1", body=CONTENT)

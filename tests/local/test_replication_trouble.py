@@ -3,6 +3,7 @@
 import asyncio
 import logging
 from collections.abc import Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import httpx
@@ -19,6 +20,7 @@ from reduct_local.replication.task import Replication
 from tests import servers
 from tests.local.fake_destination import FakeDestination, Reply, fake_destination
 from tests.local.replicating import (
+    DEADLINE,
     api,
     done,
     entries,
@@ -185,6 +187,22 @@ def test_a_stop_lets_a_batch_arrive(fake: FakeDestination, tmp_path: Path) -> No
     with Server(data=data) as server, api(server.url) as source:
         wait_until(lambda: pending(source) == 0)
     assert sorted(sent(fake), key=int) == [str(ts) for ts in range(20)]
+
+
+def test_removed_twice_while_a_batch_is_sent(source: httpx.Client, fake: FakeDestination) -> None:
+    replicate(source, fake.url)
+    fake.open.clear()
+    write(source, "src/e", b"data", 5)
+    wait_until(lambda: len(fake.requests) == 1)
+    with ThreadPoolExecutor() as threads:
+        answers = threads.map(lambda _: source.delete("/replications/copy").status_code, range(2))
+        assert sorted(answers) == [200, 404]
+    # Nothing of it is left for the next one of that name.
+    fake.open.set()
+    fake.requests.clear()
+    replicate(source, fake.url)
+    write(source, "src/e", b"data", 6)
+    wait_until(lambda: sent(fake) == ["6"])
 
 
 # --- records and settings that do not fit --------------------------------------------------
@@ -384,14 +402,46 @@ def test_a_record_that_vanishes_while_it_is_sent(fake: FakeDestination) -> None:
     asyncio.run(write())
 
 
-def test_the_rest_is_sent_when_one_vanished(
-    fake: FakeDestination, clock: ManualClock, monkeypatch: pytest.MonkeyPatch
-) -> None:
+@pytest.fixture
+def engine(clock: ManualClock) -> Iterator[Engine]:
+    """An engine with the bucket `src`."""
     engine = Engine(clock=clock)
     engine.create_bucket("src")
-    settings = ReplicationSettings.parse(
-        {"src_bucket": "src", "dst_bucket": "dst", "dst_host": fake.url}
+    yield engine
+    engine.close()
+
+
+async def replicated(
+    engine: Engine, clock: ManualClock, fake: FakeDestination, *timestamps: int
+) -> dict[str, object]:
+    """Write records, replicate until nothing waits, and return how the replication is then."""
+    settings = {"src_bucket": "src", "dst_bucket": "dst", "dst_host": fake.url}
+    task = Replication(
+        "copy",
+        ReplicationSettings.parse(settings),
+        engine,
+        clock,
+        limits=IoLimits(),
+        log_size=10,
+        retry_seconds=5,
     )
+    engine.listeners.append(task.notify)
+    for timestamp in timestamps:
+        engine.write("src", "e", timestamp, b"data", "", {})
+    task.start()
+    while task.info()["pending_records"]:
+        await asyncio.sleep(0.001)
+        if not task.info()["is_active"]:
+            clock.advance(5)
+    await asyncio.sleep(0)
+    info = task.info()
+    await task.close()
+    return info
+
+
+def test_the_rest_is_sent_when_one_vanished(
+    engine: Engine, fake: FakeDestination, clock: ManualClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
     content = engine.content
 
     def vanishing(record: Record) -> Iterator[bytes]:
@@ -402,30 +452,29 @@ def test_the_rest_is_sent_when_one_vanished(
 
     monkeypatch.setattr(engine, "content", vanishing)
 
-    async def replicate() -> dict[str, object]:
-        task = Replication(
-            "copy", settings, engine, clock, limits=IoLimits(), log_size=10, retry_seconds=5
-        )
-        engine.listeners.append(task.notify)
-        for ts in (1, 2):
-            engine.write("src", "e", ts, b"data", "", {})
-        task.start()
-        while task.info()["pending_records"]:
-            await asyncio.sleep(0.001)
-        described = task.describe()
-        await task.close()
-        return described
-
-    described = asyncio.run(asyncio.wait_for(replicate(), 30))
-    engine.close()
+    info = asyncio.run(asyncio.wait_for(replicated(engine, clock, fake, 1, 2), DEADLINE))
     assert sent(fake)[-1] == "2"
-    assert described["info"] == {
-        "name": "copy",
-        "mode": "enabled",
-        "is_active": True,
-        "is_provisioned": False,
-        "pending_records": 0,
-    }
+    assert info["is_active"]
+
+
+def test_trouble_of_the_server_itself(
+    engine: Engine,
+    fake: FakeDestination,
+    clock: ManualClock,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    read = engine.read
+
+    def broken(bucket: str, entry: str, timestamp: int | None = None) -> Record:
+        monkeypatch.setattr(engine, "read", read)
+        raise OSError("the disk is full")
+
+    monkeypatch.setattr(engine, "read", broken)
+    info = asyncio.run(asyncio.wait_for(replicated(engine, clock, fake, 1), DEADLINE))
+    assert sent(fake) == ["1"]
+    assert info["is_active"]
+    assert "the disk is full" in caplog.text
 
 
 # --- with the real server ------------------------------------------------------------------

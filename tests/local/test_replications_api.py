@@ -177,7 +177,7 @@ def test_required_fields(
 
 
 def test_bodies_that_are_no_settings(client: httpx.Client, name: str) -> None:
-    for body in (b"", b"{", b"[]", b"null", b'"x"', b"x" * 3_000_000):
+    for body in (b"", b"{", b"[]", b"null", b'"x"'):
         assert client.post(f"/replications/{name}", content=body).status_code == 422
 
 

@@ -1,5 +1,6 @@
 """The byte layer: limits of heads, broken requests, slow and rude senders."""
 
+import asyncio
 import re
 import socket
 import time
@@ -210,3 +211,33 @@ def test_expect_gets_100_when_the_body_is_wanted(server: Server) -> None:
         assert read_until(connection, b"\r\n\r\n") == b"HTTP/1.1 100 Continue\r\n\r\n"
         connection.sendall(b"{}")
         assert status(read_until(connection, b"\r\n\r\n")) == 200
+
+
+def test_small_answer_is_one_segment(server: Server) -> None:
+    with connect(server.port) as connection:
+        connection.sendall(ALIVE.replace(b"alive", b"info"))
+        assert connection.recv(65_536).endswith(b"}")
+        # An answer without a body is not held back.
+        connection.sendall(ALIVE.replace(b"GET", b"HEAD").replace(b"alive", b"info"))
+        assert connection.recv(65_536).endswith(b"\r\n\r\n")
+
+
+def test_segments_are_not_held_back(monkeypatch: pytest.MonkeyPatch) -> None:
+    options: list[int] = []
+    made = wire.Protocol.connection_made
+
+    def recording(protocol: wire.Protocol, transport: asyncio.Transport) -> None:
+        made(protocol, transport)
+        peer: socket.socket = transport.get_extra_info("socket")
+        options.append(peer.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY))
+
+    monkeypatch.setattr(wire.Protocol, "connection_made", recording)
+    with Server() as server:
+        assert call(server.port, "GET", "/api/v1/alive").status == 200
+    assert options == [1]
+
+
+def test_pipelined_head_requests_are_answered_in_order(server: Server) -> None:
+    asked = ALIVE.replace(b"GET", b"HEAD")
+    answers = exchange(server.port, asked + asked.replace(b"alive", b"nope") + b"garbage\r\n\r\n")
+    assert re.findall(rb"HTTP/1.1 (\d+)", answers) == [b"200", b"404", b"400"]
