@@ -270,16 +270,27 @@ class Exchange(httpx.SyncByteStream):
         missing = size - len(self._first)
         if missing <= 0 or self._incoming.wanted < missing:
             return self.receive()
-        buffer = BytesIO(bytes(size))
-        with buffer.getbuffer() as view:
-            view[: len(self._first)] = self._first
-            count = self._wire.fill(view[len(self._first) :], self._read_timeout)
-        self._first = b""
-        self._incoming.pass_by(count)
-        if count < missing:
-            self._incoming.receive_end()
+        if not self._first:
+            # Where all of it is there already, no buffer has to be made.
+            self._first = self._wire.grab(size)
+            self._incoming.pass_by(len(self._first))
+        if len(self._first) < size:
+            self._first = self._filled(size)
+        piece, self._first = self._first, b""
         if self._incoming.complete:
             self.leave()
+        return piece
+
+    def _filled(self, size: int) -> bytes:
+        """Return what came first and what follows, `size` bytes in all."""
+        begin = len(self._first)
+        buffer = BytesIO(bytes(size))
+        with buffer.getbuffer() as view:
+            view[:begin] = self._first
+            count = self._wire.fill(view[begin:], self._read_timeout)
+        self._incoming.pass_by(count)
+        if begin + count < size:
+            self._incoming.receive_end()
         return buffer.getvalue()
 
     def absorb(self, most: int) -> None:

@@ -167,6 +167,17 @@ class Wire(_Socket):
                 self._size = max(size // 2, SMALL_BYTES)
             return self._received(data)
 
+    def grab(self, size: int) -> bytes:
+        """Return what is there already, at most `size` bytes; nothing of what is very large."""
+        if size > RECEIVE_BYTES:
+            return b""
+        self._hurry()
+        try:
+            return self._socket.recv(size)
+        except OSError:
+            # Nothing is there yet, or `fill` meets the error again.
+            return b""
+
     def fill(self, view: memoryview, timeout: float | None) -> int:
         """Receive until `view` is full or the connection ends; return how many bytes."""
         done = 0
