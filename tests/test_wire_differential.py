@@ -19,6 +19,7 @@ from hypothesis import strategies as st
 
 import reduct_async
 import reduct_sync
+from reduct_async._transport import Exchange as WireExchange
 from tests.scripted_server import (
     DEADLINE,
     FINISH,
@@ -188,10 +189,11 @@ def settle(server: ScriptedServer, ended: int) -> None:
         time.sleep(0.0005)
 
 
-def outcome_of(response: httpx.Response) -> Outcome:
-    """Return everything that a user sees of a response."""
+def outcome_of(response: httpx.Response, body: bytes | None = None) -> Outcome:
+    """Return everything that a user sees of a response, whose body is read unless given."""
     extensions = response.extensions["http_version"], response.extensions["reason_phrase"]
-    return response.status_code, *extensions, response.headers.raw, response.content
+    content = response.content if body is None else body
+    return response.status_code, *extensions, response.headers.raw, content
 
 
 def play(transport: httpx.BaseTransport, exchanges: Sequence[Exchange]) -> list[Outcome]:
@@ -266,6 +268,62 @@ def test_the_same_bytes_mean_the_same(exchanges: list[Exchange]) -> None:
     found = played(exchanges)
     for name, outcomes in found.items():
         assert outcomes == found["stock, blocking"], name
+
+
+async def played_early(exchanges: Sequence[Exchange], sizes: Sequence[int]) -> list[Outcome]:
+    """As `play_async` does with our transport, by what only our own clients use: requests that
+    are sent before their answer is asked for, and bodies received into a buffer.
+    """
+    outcomes: list[Outcome] = []
+    ended = 0
+    with ScriptedServer(*scripts_of(exchanges)) as server:
+        async with reduct_async.Transport() as transport:
+            for exchange in exchanges:
+                try:
+                    request = request_of(server, exchange, blocking=False)
+                    early = None if exchange.body else transport.begin(request)
+                    if early is None:
+                        response = await transport.handle_async_request(request)
+                    else:
+                        response = await early.finish()
+                    body = await by_sizes(response, sizes)
+                    await response.aclose()
+                    outcomes.append(outcome_of(response, body))
+                except httpx.HTTPError as error:
+                    outcomes.append((type(error).__name__,))
+                ended += not exchange.goes_on
+                await asyncio.to_thread(settle, server, ended)
+        return [*outcomes, (server.connections,)]
+
+
+async def by_sizes(response: httpx.Response, sizes: Sequence[int]) -> bytes:
+    """Read a body in portions of these sizes, the last one again and again."""
+    stream = response.stream
+    assert isinstance(stream, WireExchange)
+    pieces: list[bytes] = []
+    coming = iter(sizes)
+    size = 1
+    try:
+        while piece := await stream.read(size):
+            pieces.append(piece)
+            size = next(coming, size)
+    except httpx.HTTPError:
+        await response.aclose()
+        raise
+    return b"".join(pieces)
+
+
+@pytest.mark.filterwarnings("ignore:Generating overly large repr")
+@settings(max_examples=SCRIPTS)
+@given(
+    st.lists(exchanges(), min_size=1, max_size=4),
+    st.lists(st.sampled_from([1, 7, 60, 1000, 70_000, 10**6]), min_size=1, max_size=6),
+)
+def test_requests_sent_early_and_buffers_change_nothing(
+    exchanges: list[Exchange], sizes: list[int]
+) -> None:
+    stock = play(httpx.HTTPTransport(), exchanges)
+    assert asyncio.run(played_early(exchanges, [*sizes, 4096])) == stock
 
 
 @st.composite
