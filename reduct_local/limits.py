@@ -68,9 +68,7 @@ class _Counter:
 
     def _forget(self, now: int) -> None:
         fresh = {
-            client: state
-            for client, state in self.clients.items()
-            if now - state[0] < self._window
+            client: state for client, state in self.clients.items() if now - state[0] < self._window
         }
         self.clients = fresh
 
