@@ -70,7 +70,7 @@ def plain(document: Any, name: str = "") -> Any:
             for field, value in document.items()
         }
     if isinstance(document, list):
-        found = [plain(item) for item in document]
+        found = [plain(item) for item in document if not is_system(item)]
         return sorted(found, key=repr) if name in UNORDERED else found
     if name in {"id", "size"}:
         return f"a {type(document).__name__}"
@@ -80,6 +80,11 @@ def plain(document: Any, name: str = "") -> Any:
         place = re.sub(r"^http://127\.0\.0\.1:\d+|\?.*", "", document)
         return f"{place}?{sorted(parameters(document))}"
     return document
+
+
+def is_system(item: Any) -> bool:
+    """Return whether an item of a list is the bucket in which a server notes what it does."""
+    return isinstance(item, dict) and item.get("name") == "$system"
 
 
 def parameters(link: str) -> list[str]:

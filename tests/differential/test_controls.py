@@ -218,7 +218,7 @@ SAMPLES = {
         ),
         Call("POST", "/b/<b0>/a/$meta/batch", (("x-reduct-time-1", "0,,key=a"),)),
     ),
-    "gzip_without_its_checksum": (
+    "compressed_body_without_its_end": (
         packed(gzip.compress(b"x" * 100)[:-1]),
         packed(gzip.compress(b"x" * 100)[:-9]),
     ),
