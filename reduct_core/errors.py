@@ -173,6 +173,17 @@ def is_away(error: ReductError) -> bool:
     return isinstance(error, TransportError) and error.__cause__ is not None
 
 
+_HEAD_TOO_LARGE = "the answer's head is larger than"
+
+
+def is_head_refused(error: ReductError) -> bool:
+    """Tell whether somebody on the way did not take the head of an answer: we, or a proxy.
+
+    Proxies say 431 or 502.
+    """
+    return error.status_code in (431, 502) or error.message.startswith(_HEAD_TOO_LARGE)
+
+
 class parsing:
     """A context that turns whatever a parser raises over `response` into a ProtocolError."""
 
@@ -279,8 +290,8 @@ def _lost(exc: Exception, request: httpx.Request) -> ReductError:
         return TransportError(NO_ANSWER, f"Cannot connect to {place}{via}: {text}", **where)
     # h11's words for a head above the 100 KiB that httpx's stock transports accept.
     if "Receive buffer too long" in text:
-        text = "the answer's head is larger than 100 KiB"
-    if text.startswith("the answer's head is larger than"):
+        text = f"{_HEAD_TOO_LARGE} 100 KiB"
+    if text.startswith(_HEAD_TOO_LARGE):
         return ProtocolError(
             NO_ANSWER,
             f"{text}, the limit of this transport; ask for smaller answers, e.g."

@@ -45,7 +45,7 @@ class Place(Generic[C, E]):
     """What to wait for; None if the place was there at once."""
     granted: bool = False
     connection: C | None = None
-    """An idle connection to use; None where a new one is to be opened, and kept here."""
+    """An idle connection to `freshen`; None where a new one is to be opened, and kept here."""
 
 
 @define(eq=False)
@@ -96,22 +96,33 @@ class Pool(Generic[C, E]):
                 self._queue.append(place)
         return place, discarded
 
-    def enter_idle(self, origin: Origin) -> tuple[Place[C, E] | None, list[C]]:
+    def enter_idle(self, origin: Origin) -> Place[C, E] | None:
         """Return a place with an idle connection, or None if there is none to spare.
 
         Half of the connections are never given away so: who holds one may wait for others.
         """
         place: Place[C, E] = Place(origin)
-        discarded: list[C] = []
         with self._lock:
             if self._closed or self._queue or 2 * len(self._active) + 2 > self._most:
-                return None, discarded
-            place.connection = self._take_idle(origin, discarded)
+                return None
+            place.connection = self._take_idle(origin)
             if place.connection is None:
-                return None, discarded
+                return None
             place.granted = True
             self._active.add(place)
-        return place, discarded
+        return place
+
+    def freshen(self, place: Place[C, E]) -> list[C]:
+        """Replace the connection of a granted place while it is stale, at last by None.
+
+        Not done under the lock: to look is a system call, for which other threads would wait.
+        """
+        discarded: list[C] = []
+        while place.connection is not None and place.connection.is_stale():
+            discarded.append(place.connection)
+            with self._lock:
+                place.connection = self._take_idle(place.origin)
+        return discarded
 
     def leave(self, place: Place[C, E], *, keep: bool = False) -> list[C]:
         """Give a place back; its connection is kept for the next one if `keep` says so."""
@@ -157,7 +168,7 @@ class Pool(Generic[C, E]):
 
     def _grant(self, place: Place[C, E], discarded: list[C]) -> bool:
         """Give `place` an idle connection, or the room for a new one, if there is any."""
-        found = self._take_idle(place.origin, discarded)
+        found = self._take_idle(place.origin)
         if found is None and len(self._active) + len(self._idle) >= self._most:
             if not self._idle:
                 return False
@@ -166,13 +177,10 @@ class Pool(Generic[C, E]):
         self._active.add(place)
         return True
 
-    def _take_idle(self, origin: Origin, discarded: list[C]) -> C | None:
+    def _take_idle(self, origin: Origin) -> C | None:
         for index in range(len(self._idle) - 1, -1, -1):
             if self._idle[index].origin == origin:
-                connection = self._idle.pop(index).connection
-                if not connection.is_stale():
-                    return connection
-                discarded.append(connection)
+                return self._idle.pop(index).connection
         return None
 
     def _expired(self) -> list[C]:

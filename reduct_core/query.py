@@ -37,6 +37,13 @@ room for what the server does not count: one more record, names of entries and l
 LARGE_HEAD_BYTES = 450_000
 """The same for transports that take heads of 1 MiB. The server itself gives 512,000 at most."""
 
+SMALLER_HEADS = (HEAD_BYTES, 6_000)
+"""What is asked for, one after the other, where a head did not come through: proxies take 64,
+32 or 8 KiB."""
+
+FEWER_RECORDS = 70
+"""Records in an answer then: proxies take 100 header lines."""
+
 MAX_EMPTY_ANSWERS = 1000
 """Empty answers in a row, each at once, after which a query is given up."""
 
@@ -67,6 +74,8 @@ class Plan:
     """Whether the next answer is asked for before the records of this one are handed out."""
     share: int = 1
     """How many queries share the byte budget."""
+    heads: int | None = None
+    """Bytes of record heads to ask for after larger ones did not come through."""
 
     @property
     def single(self) -> str | None:
@@ -222,12 +231,14 @@ def create(
     plan: Plan, transport: object = None
 ) -> RequestSpec[models.QueryId | models.RemovedRecords]:
     """Return the request that starts the query, with limits for what `transport` can take."""
-    heads = head_bytes(transport)
+    heads = plan.heads or head_bytes(transport)
+    fewer = None if plan.heads is None else FEWER_RECORDS
     # HEAD alone leaves payloads out: with `only_metadata` the server takes 3 times as long.
     if plan.single is not None:
-        body = evolve(plan.body, when=_limited(plan.body.when, heads, V1_RECORDS, plan.share))
+        limited = _limited(plan.body.when, heads, fewer or V1_RECORDS, plan.share)
+        body = evolve(plan.body, when=limited)
         return api.queries.create_query.build_request(plan.bucket, plan.single, body=body)
-    body = evolve(plan.body, when=_limited(plan.body.when, heads, None))
+    body = evolve(plan.body, when=_limited(plan.body.when, heads, fewer))
     return api.io.io_query.build_request(plan.bucket, body=body)
 
 
@@ -298,6 +309,11 @@ def resumed(plan: Plan, last: int | None, error: errors.ReductError) -> Plan:
     and forgets queries that are not read for long. Records of one entry come in the order of
     time, so the rest is known, unless a condition has a memory.
     """
+    smaller = _smaller(plan, error)
+    if smaller is not None:
+        following = smaller if last is None else rest(smaller, last)
+        if following is not None:
+            return following
     lost = errors.is_away(error) and not isinstance(error, errors.TimeoutError)
     if not lost and not (error.status_code == 404 and _EXPIRED in error.message):
         raise error
@@ -310,6 +326,16 @@ def resumed(plan: Plan, last: int | None, error: errors.ReductError) -> Plan:
             )
         raise error
     return following
+
+
+def _smaller(plan: Plan, error: errors.ReductError) -> Plan | None:
+    """Return the query with smaller heads, if that may help, and the user did not choose them."""
+    when = plan.body.when
+    free = when is None or (isinstance(when, Mapping) and "#batch_metadata_size" not in when)
+    if not free or not errors.is_head_refused(error):
+        return None
+    sizes = [size for size in SMALLER_HEADS if plan.heads is None or size < plan.heads]
+    return evolve(plan, heads=sizes[0]) if sizes else None
 
 
 def rest(plan: Plan, last: int) -> Plan | None:

@@ -74,16 +74,22 @@ class Transport(BaseTransport):
         None if there is no idle connection to spare.
         """
         outgoing = Outgoing(request)
-        place, discarded = self._pool.enter_idle(outgoing.origin)
-        for wire in discarded:
-            wire.close()
+        place = self._pool.enter_idle(outgoing.origin)
         if place is None:
             return None
         timeouts: Timeouts = request.extensions.get("timeout", {})
         incoming = Incoming(request.method, outgoing.has_body)
         exchange = Exchange(self._pool, place, incoming, timeouts)
-        exchange.begin(outgoing.feed(request.read(), last=True))
-        return exchange
+        try:
+            self._freshen(place)
+            if place.connection is not None:
+                exchange.begin(outgoing.feed(request.read(), last=True))
+                return exchange
+        except BaseException:
+            exchange.leave()
+            raise
+        exchange.leave()
+        return None
 
     def close(self) -> None:
         """Close all connections; exchanges that still run fail, later ones are refused."""
@@ -91,19 +97,23 @@ class Transport(BaseTransport):
 
     def _enter(self, origin: Origin, timeout: float | None) -> Place[Wire, Event]:
         place, discarded = self._pool.enter(origin)
-        for wire in discarded:
-            wire.close()
-        if place.signal is None:
-            return place
         try:
-            if not wait(place.signal, timeout):
-                raise httpx.PoolTimeout("all connections are in use")
-            self._pool.check_open(place)
+            for wire in discarded:
+                wire.close()
+            if place.signal is not None:
+                if not wait(place.signal, timeout):
+                    raise httpx.PoolTimeout("all connections are in use")
+                self._pool.check_open(place)
+            self._freshen(place)
         except BaseException:
             for wire in self._pool.leave(place):
                 wire.close()
             raise
         return place
+
+    def _freshen(self, place: Place[Wire, Event]) -> None:
+        for wire in self._pool.freshen(place):
+            wire.close()
 
     def _connect(
         self, place: Place[Wire, Event], request: httpx.Request, timeout: float | None

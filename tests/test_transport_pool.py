@@ -541,6 +541,8 @@ def test_books_of_the_pool(steps: list[tuple[str, int]], most: int, idle: int) -
         if what == "enter":
             place, gone = pool.enter(("http", "ab"[number % 2], 80))
             places.append(place)
+            gone = gone + pool.freshen(place)
+            assert place.connection is None or not place.connection.stale
         elif what == "wait":
             now[0] += number / 4
         elif what == "stale" and alive:
