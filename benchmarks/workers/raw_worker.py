@@ -131,24 +131,34 @@ def download(order: dict[str, Any], connection: Connection) -> int:
     with path.open("wb") as file:
         connection.send(request("GET", f"{order['entry']}?ts={order['first']}").data)
         size = connection.receive(file=file).length
-    path.unlink()
     expect(size, order["size"], "bytes")
     return size
+
+
+FILES: dict[str, Callable[[dict[str, Any], Connection], int]] = {
+    "upload": upload,
+    "download": download,
+}
 
 
 def by_socket(order: dict[str, Any], connection: Connection, turn: Measurement) -> None:
     """Perform one turn on a blocking socket."""
     turn.start()
-    if order["op"] in ("upload", "download"):
-        transfer = upload if order["op"] == "upload" else download
-        turn.units = turn.bytes = transfer(order, connection)
-    else:
-        operation = OPERATIONS[order["op"]](order, turn)
-        wanted = next(operation, None)
-        while wanted is not None:
-            connection.send(wanted.data)
-            wanted = proceed(operation, connection.receive(bodiless=wanted.bodiless))
+    operation = OPERATIONS[order["op"]](order, turn)
+    wanted = next(operation, None)
+    while wanted is not None:
+        connection.send(wanted.data)
+        wanted = proceed(operation, connection.receive(bodiless=wanted.bodiless))
     turn.stop()
+
+
+def by_file(order: dict[str, Any], connection: Connection, turn: Measurement) -> None:
+    """Move one file over a blocking socket."""
+    turn.start()
+    turn.units = turn.bytes = FILES[order["op"]](order, connection)
+    turn.stop()
+    if order["op"] == "download":
+        Path(order["path"]).unlink()
 
 
 async def by_protocol(order: dict[str, Any], protocol: Protocol, turn: Measurement) -> None:
@@ -176,8 +186,9 @@ def serve_by_socket(host: str, port: int) -> None:
     connection = Connection(host, port)
     for order in orders():
         turn = Measurement()
+        perform = by_file if order["op"] in FILES else by_socket
         try:
-            by_socket(order, connection, turn)
+            perform(order, connection, turn)
         except Exception as error:
             answer(failure(error))
         else:

@@ -149,19 +149,21 @@ class Worker:
         turn.stop()
 
     def change(self, order: dict[str, Any], turn: Measurement) -> None:
-        """Update labels of, or remove, `count` records by batches."""
+        """Update labels of, or remove, `count` records, in batches as large as the client takes."""
         bucket = self.bucket
+        at_once = order["count"]
+        package = reduct_sync
         send = bucket.update_batch if order["change"] == "labels" else bucket.remove_batch
         turn.start()
-        for first in range(order["first"], order["first"] + order["count"], order["batch"]):
-            batch = reduct_sync.Batch()
-            for timestamp in range(first, first + order["batch"]):
+        for first in range(order["first"], order["first"] + order["count"], at_once):
+            batch = package.Batch()
+            for timestamp in range(first, first + at_once):
                 if order["change"] == "labels":
                     batch.add(timestamp, labels={"score": order["label"]})
                 else:
                     batch.add(timestamp)
             expect(len(send(order["entry"], batch)), 0, "errors")
-            turn.units += order["batch"]
+            turn.units += at_once
         turn.stop()
 
     def upload(self, order: dict[str, Any], turn: Measurement) -> None:

@@ -3,6 +3,7 @@
 from collections.abc import AsyncIterable, Callable, Iterable, Mapping
 from datetime import UTC, datetime
 from enum import StrEnum
+from functools import lru_cache
 from typing import Any, Generic, Self, TypeVar
 from urllib.parse import quote
 
@@ -63,11 +64,14 @@ class OpenEnum(StrEnum):
         return member
 
 
+# A program names the same few buckets and entries over and over.
+@lru_cache(maxsize=1024)
 def segment(text: str) -> str:
     """Quote one segment of a path."""
     return _dotless(quote(text, safe=""))
 
 
+@lru_cache(maxsize=1024)
 def segments(text: str) -> str:
     """Quote the segments of a path; the slashes between them stay."""
     quoted = quote(text, safe="/")
