@@ -1,4 +1,4 @@
-"""Attachments on a real server: JSON documents of an entry, by key."""
+"""Attachments on a server: JSON documents of an entry, by key."""
 
 import json
 from typing import Any

@@ -1,4 +1,4 @@
-"""Batches on a real server: what is written, updated and removed, whichever calls carry it."""
+"""Batches on a server: what is written, updated and removed, whichever calls carry it."""
 
 import uuid
 from collections.abc import Mapping

@@ -1,4 +1,4 @@
-"""Buckets on a real server: settings, statistics, entries, renaming, removing, hierarchy."""
+"""Buckets on a server: settings, statistics, entries, renaming, removing, hierarchy."""
 
 import uuid
 from typing import Any

@@ -1,4 +1,4 @@
-"""Clients against a real server: its state, its buckets, tokens, replications, lifecycles."""
+"""Clients against a server: its state, its buckets, tokens, replications, lifecycles."""
 
 import asyncio
 import uuid

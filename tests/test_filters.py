@@ -1,4 +1,4 @@
-"""The older filters of a query on a real server: they select exactly what they say.
+"""The older filters of a query on a server: they select exactly what they say.
 
 Labels are text: `10`, `010`, `true`, `5s`, `m1` and `&x` are equal to themselves and to nothing
 else, though the server's conditions take them for numbers, durations and references. A condition

@@ -1,4 +1,4 @@
-"""Queries on a real server: which records come, in which order, with which payload."""
+"""Queries on a server: which records come, in which order, with which payload."""
 
 import asyncio
 import uuid

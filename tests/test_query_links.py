@@ -1,4 +1,4 @@
-"""Query links on a real server: whoever has one can download the record, and nothing else."""
+"""Query links on a server: whoever has one can download the record, and nothing else."""
 
 import json
 import time

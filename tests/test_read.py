@@ -1,4 +1,4 @@
-"""Reading single records from a real server: which one, its metadata, its payload."""
+"""Reading single records from a server: which one, its metadata, its payload."""
 
 import io
 import uuid

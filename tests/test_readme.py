@@ -1,4 +1,4 @@
-"""The scripts in the texts for people run as printed, against a real server.
+"""The scripts in the texts for people run as printed, against a server.
 
 The printed address is kept: the proxy setting of the environment leads requests for it to the
 server of this test.

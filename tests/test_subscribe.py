@@ -1,4 +1,4 @@
-"""Subscriptions on the real server, in both flavours."""
+"""Subscriptions on a server, in both flavours."""
 
 import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator

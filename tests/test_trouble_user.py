@@ -1,4 +1,4 @@
-"""What a new user does wrong, on the real server: the right result, or one clear error."""
+"""What a new user does wrong, on a server: the right result, or one clear error."""
 
 import gc
 import uuid

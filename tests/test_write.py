@@ -1,4 +1,4 @@
-"""Writing single records to a real server: every kind of payload, labels, times; updating them."""
+"""Writing single records to a server: every kind of payload, labels, times; updating them."""
 
 import array
 import asyncio

@@ -1,4 +1,4 @@
-"""Labels and content types of single records on a real server: writing and updating them."""
+"""Labels and content types of single records on a server: writing and updating them."""
 
 import uuid
 from decimal import Decimal
