@@ -26,7 +26,7 @@ class BrokenCodingError(ApiError):
 
 class _Decoder(Protocol):
     ended: bool
-    """Whether the data so far is complete."""
+    """Whether the data so far is complete; no data at all stands for an empty body."""
 
     def decode(self, data: bytes) -> Iterator[bytes]:
         """Yield what the next bytes stand for."""
@@ -82,18 +82,16 @@ class _Decoding:
 
 
 class _Gzip:
-    """Gzip, one member after the other."""
+    """Gzip: its first member; what follows is dropped, as the real server does."""
 
     def __init__(self) -> None:
         self._member = zlib.decompressobj(wbits=31)
-        self.ended = False
+        self.ended = True
 
     def decode(self, data: bytes) -> Iterator[bytes]:
-        while data:
-            if self._member.eof:
-                self._member = zlib.decompressobj(wbits=31)
+        while data and not self._member.eof:
             yield self._member.decompress(data, _GZIP_PIECE)
-            data = self._member.unconsumed_tail or self._member.unused_data
+            data = self._member.unconsumed_tail
             self.ended = self._member.eof
 
 
@@ -102,7 +100,7 @@ class _Zstd:
 
     def __init__(self) -> None:
         self._frame = zstandard.ZstdDecompressor().decompressobj()
-        self.ended = False
+        self.ended = True
 
     def decode(self, data: bytes) -> Iterator[bytes]:
         for start in range(0, len(data), _ZSTD_PIECE):

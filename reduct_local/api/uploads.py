@@ -153,6 +153,10 @@ class Upload:
         """Refuse all records for one reason."""
         self.errors = dict.fromkeys(range(len(self._items)), error)
 
+    def refusal(self) -> ApiError | None:
+        """Return why the single record is refused, which goes before its body."""
+        return self.errors.get(0) if self._single else None
+
     def interrupt(self, *, timed_out: bool) -> None:
         """Leave what is incomplete as the real server does when a body ends too early.
 
@@ -210,6 +214,9 @@ async def _receive(request: Request, upload: Upload) -> None:
                     break
     except (ApiError, ClientDisconnect) as error:
         upload.interrupt(timed_out=isinstance(error, BodyTimeout))
+        refused = upload.refusal()
+        if refused is not None:
+            raise refused from None
         raise
     finally:
         if timer is not None:

@@ -1,5 +1,6 @@
 """Single records, and removal and renaming of entries, by raw calls."""
 
+import gzip
 import json
 import select
 import socket
@@ -361,3 +362,25 @@ def test_label_that_no_header_can_name(caplog: pytest.LogCaptureFixture, name: s
         for method in ("GET", "HEAD"):
             assert raw(method, f"/b/{bucket}/e?ts=1").status == 422
     assert "real server does not survive" in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("body", "stored"),
+    [
+        (gzip.compress(b"one") + gzip.compress(b"two"), b"one"),
+        (gzip.compress(b"one") + b"no gzip", b"one"),
+        (b"", b""),
+    ],
+    ids=["members", "rubbish", "empty"],
+)
+def test_gzip_ends_with_its_first_member(raw: Raw, store: str, body: bytes, stored: bytes) -> None:
+    headers = {"content-encoding": "gzip", "x-reduct-content-length": str(len(stored))}
+    assert raw("POST", f"/b/{store}/e?ts=1", headers, body).status == 200
+    assert raw("GET", f"/b/{store}/e?ts=1").body == stored
+
+
+def test_a_taken_timestamp_goes_before_a_broken_body(raw: Raw, store: str) -> None:
+    assert raw("POST", f"/b/{store}/e?ts=1", {}, b"data").status == 200
+    headers = {"content-encoding": "gzip", "x-reduct-content-length": "4"}
+    assert raw("POST", f"/b/{store}/e?ts=1", headers, b"no gzip").status == 409
+    assert raw("GET", f"/b/{store}/e?ts=1").body == b"data"

@@ -210,16 +210,6 @@ def test_204_has_no_length() -> None:
         assert "content-length" not in reply.headers
 
 
-@holds("A gzip body of several members is decoded whole; the real server takes the first one.")
-def test_gzip_members() -> None:
-    with Server() as server:
-        call(server.port, "POST", "/api/v1/b/x")
-        body = gzip.compress(b"one, ") + gzip.compress(b"two")
-        headers = {"content-encoding": "gzip", "x-reduct-content-length": "8"}
-        assert call(server.port, "POST", "/api/v1/b/x/e?ts=1", body, headers).status == 200
-        assert call(server.port, "GET", "/api/v1/b/x/e").body == b"one, two"
-
-
 @holds(
     "A gzip body whose checksum is cut off is refused (400); the real server stores the record "
     "when its content is whole."
