@@ -13,6 +13,7 @@ from reduct_api.types import RequestSpec
 from reduct_core import errors
 from reduct_core.config import Config
 from reduct_core.gates import Claim, Gates, Key, Mode, Ticket, note_held
+from reduct_core.own_writes import OwnWrites
 from reduct_core.records import IN_MEMORY_BYTES
 from reduct_core.transport import (
     Discard,
@@ -97,6 +98,7 @@ class Io:
         self._gates: Gates[Event] = Gates(Event)
         self._early: set[Early] = set()
         self._removals: Counter[Key] = Counter()
+        self.own_writes = OwnWrites()
         self._home = Home()
 
     async def send(

@@ -60,6 +60,16 @@ class Call:
             return self.parse(response)
 
     @property
+    def bucket(self) -> str:
+        """The bucket of the records."""
+        return self.claims[0][0].bucket
+
+    @property
+    def adds(self) -> bool:
+        """Whether it stores records that were not there before."""
+        return any(mode is Mode.WRITE for _, mode in self.claims)
+
+    @property
     def must_finish(self) -> bool:
         """Whether a cancellation must wait for the answer.
 
@@ -75,11 +85,11 @@ class Call:
         """
         if names.is_claimed(key[0]):
             raise ReductError(errors.NO_ANSWER, "its entry cannot be asked for single records")
-        return api.records.head_record.build_request(self.claims[0][0].bucket, key[0], ts=key[1])
+        return api.records.head_record.build_request(self.bucket, key[0], ts=key[1])
 
     def bucket_probe(self) -> RequestSpec[None]:
         """Return the request that tells whether token and bucket are good."""
-        return api.buckets.head_bucket.build_request(self.claims[0][0].bucket)
+        return api.buckets.head_bucket.build_request(self.bucket)
 
     def failure(self, error: ReductError) -> Errors:
         """Return a failed request as errors of its records, or raise it."""

@@ -10,6 +10,7 @@ from reduct_core import names
 from reduct_core import query as core
 from reduct_core.errors import NotFoundError, ReductError
 from reduct_core.merge import take_ready
+from reduct_core.own_writes import Since
 from reduct_core.query import Plan
 from reduct_core.sieve import NO_FILTERS, Sieve
 
@@ -74,6 +75,8 @@ class Reading:
         self._early: Early | None = None
         self._reader: AnswerReader | None = None
         self._removals = 0
+        self._since: Since | None = None
+        self._anew = False
         self._empty = 0
         self._last: int | None = None
 
@@ -88,6 +91,8 @@ class Reading:
 
     def start(self) -> None:
         """Start the query."""
+        if self._since is None and self._plan.single is not None:
+            self._since = self._io.own_writes.watch(self._plan.bucket, self._plan.single)
         early, self._starting = self._starting, None
         self._removals = self._io.removals(self._plan.bucket, self._plan.single or "")
         self._id = _start(self._io, self._plan, early)
@@ -100,17 +105,25 @@ class Reading:
             try:
                 found = self._next_records()
             except ReductError as error:
-                self.close()
-                self._plan = core.resumed(self._plan, self._last, error)
-                self._started = self._ended = False
+                self._drop()
+                self._restart(core.resumed(self._plan, self._last, error))
                 self._last = None
                 continue
+            if not found:
+                return found
+            self._last = found[-1].timestamp
+            if self._anew and self._since is not None:
+                found = [one for one in found if one.timestamp not in self._since.times]
             if found:
-                self._last = found[-1].timestamp
-            return found
+                return found
 
     def close(self) -> None:
         """Give the connections back; what is unread is lost."""
+        if self._since is not None:
+            self._io.own_writes.forget(self._since)
+        self._drop()
+
+    def _drop(self) -> None:
         reader, self._reader = self._reader, None
         for early in (self._starting, self._early):
             if early is not None:
@@ -141,10 +154,13 @@ class Reading:
         following = self._plan if self._last is None else core.rest(self._plan, self._last)
         if following is None:
             return False
-        self.close()
-        self._plan = following
-        self._started = self._ended = False
+        self._drop()
+        self._restart(following)
         return True
+
+    def _restart(self, plan: Plan) -> None:
+        self._plan, self._anew = plan, True
+        self._started = self._ended = False
 
     def _ask_early(self) -> None:
         """Have the server work on the next answer while the user works on this one."""

@@ -60,6 +60,8 @@ def _exchange(io: Io, call: Call) -> Errors:
             io.complete(call.probe(key))
         except ReductError as error:
             found[key] = writes.not_verified(key, seconds, error)
+    if call.adds:
+        io.own_writes.note(call.bucket, [key for key in call.keys if key not in found])
     return found
 
 

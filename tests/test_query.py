@@ -517,3 +517,19 @@ async def test_one_answer_may_hold_several_large_records(heavy: Bucket) -> None:
         async for record in heavy.query(entries, when=when):
             data = await record.read_all()
             assert data == (b"small" if record.timestamp >= 10 else large(record.timestamp))
+
+
+@pytest.mark.parametrize("entries", ["entry", ["entry", "none"]])
+async def test_a_loop_may_write_ahead_of_itself(
+    bucket: Bucket, flavour: Flavour, entries: Any
+) -> None:
+    """A query reads what was there when it began, also where removals make it begin anew."""
+    await fill(bucket, flavour, *(("entry", n) for n in range(200)))
+    seen = []
+    async for record in bucket.query(entries, when={"#batch_records": 40}):
+        seen.append(record.timestamp)
+        assert len(seen) <= 200
+        await bucket.write("entry", b"moved", 1000 + record.timestamp)
+        await bucket.remove_record("entry", record.timestamp)
+    assert seen == list(range(200))
+    assert await times(bucket.query("entry")) == list(range(1000, 1200))
