@@ -168,6 +168,8 @@ async def record_files(bucket: reduct_async.Bucket, folder: Path) -> tuple[Row, 
         length = path.stat().st_size
         if length > LARGE_BYTES:
             kind = labels["type"]
+            # In the order of time: the subscription does not look behind what it has read.
+            await flush(bucket, batch)
             await bucket.write("files", path, timestamp, length, labels=labels, content_type=kind)
         else:
             batch.add(timestamp, path.read_bytes(), labels["type"], labels)

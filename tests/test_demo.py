@@ -80,7 +80,7 @@ def rows(output: str) -> dict[tuple[str, str], int]:
 
 def test_what_the_demo_records_is_on_the_server(server: Server, folder: Path) -> None:
     result = run("--url", server.url, "--seconds", "0.5", "--folder", folder, "--keep")
-    assert (result.returncode, result.stderr) == (0, "")
+    assert (result.returncode, result.stderr) == (0, ""), result.stdout
     (name,) = re.findall(r"bucket (\S+)", result.stdout)
     with reduct_sync.Client(server.url) as client:
         bucket = client.get_bucket(name)
