@@ -49,7 +49,7 @@ MAX_EMPTY_ANSWERS = 1000
 
 AT_ONCE_SECONDS = 0.05
 
-BATCH_BYTES = 8_000_000
+BATCH_BYTES = 4_000_000
 """Bytes of payloads in the answers that a query works on, which several queries that are merged
 share. The next answer may be on its way meanwhile, and one record may exceed it."""
 
@@ -209,7 +209,7 @@ def head_bytes(transport: object) -> int:
     return LARGE_HEAD_BYTES if large else HEAD_BYTES
 
 
-def _limited(when: Any, heads: int, records: int | None, share: int = 1) -> Any:
+def _limited(when: Any, heads: int, records: int | None, size: int | None = None) -> Any:
     """Return `when` with limits for answers that the transport can take.
 
     Limits that the user gives stay; a condition that is no object has no place for any.
@@ -219,8 +219,8 @@ def _limited(when: Any, heads: int, records: int | None, share: int = 1) -> Any:
     limits: dict[str, Any] = {"#batch_metadata_size": heads}
     if records is not None:
         limits["#batch_records"] = records
-    if share > 1:
-        limits["#batch_size"] = BATCH_BYTES // share
+    if size is not None:
+        limits["#batch_size"] = size
     return {**limits, **(when or {})}
 
 
@@ -235,7 +235,8 @@ def create(
     fewer = None if plan.heads is None else FEWER_RECORDS
     # HEAD alone leaves payloads out: with `only_metadata` the server takes 3 times as long.
     if plan.single is not None:
-        limited = _limited(plan.body.when, heads, fewer or V1_RECORDS, plan.share)
+        size = BATCH_BYTES // plan.share
+        limited = _limited(plan.body.when, heads, fewer or V1_RECORDS, size)
         body = evolve(plan.body, when=limited)
         return api.queries.create_query.build_request(plan.bucket, plan.single, body=body)
     body = evolve(plan.body, when=_limited(plan.body.when, heads, fewer))

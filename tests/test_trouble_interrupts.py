@@ -64,6 +64,12 @@ client.close()
 print("done", flush=True)
 """
 
+LISTENING = """
+import signal
+signal.signal(signal.SIGINT, signal.default_int_handler)
+"""
+"""Shells have what they run in the background ignore Ctrl-C."""
+
 CALLS = {
     "read": "client.list()",
     "write": 'client.bucket("b").write("entry", bytes(32_000_000))',
@@ -76,7 +82,7 @@ CALLS = {
 def program(code: str, *arguments: str) -> Iterator[subprocess.Popen[str]]:
     """Run a program of a user, for whom warnings are errors."""
     process = subprocess.Popen(
-        [sys.executable, "-W", "error", "-c", code, *arguments],
+        [sys.executable, "-W", "error", "-c", f"{LISTENING}{code}", *arguments],
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
