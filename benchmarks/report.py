@@ -165,7 +165,8 @@ def write(outcomes: Sequence[Outcome], folder: Path) -> str:
     (folder / "results.json").write_text(json.dumps(document(outcomes), indent=1) + "\n")
     for group in dict.fromkeys(outcome.row.group for outcome in outcomes):
         of_group = [outcome for outcome in outcomes if outcome.row.group == group]
-        chart(of_group, folder / f"{group}.png", group)
+        if any(RIVAL in outcome.turns for outcome in of_group):
+            chart(of_group, folder / f"{group}.png", group)
     return text
 
 
