@@ -51,10 +51,9 @@ def arguments() -> argparse.Namespace:
 
 def chosen(options: argparse.Namespace, scale: Scale) -> list[Row]:
     """Return the rows that were asked for."""
-    rows = [row for row in all_rows(scale) if row.quick or not options.quick]
     if options.rows:
-        rows = [row for row in rows if row.key in options.rows]
-    return rows
+        return [row for row in all_rows(scale) if row.key in options.rows]
+    return [row for row in all_rows(scale) if row.quick or not options.quick]
 
 
 def run_rows(rows: Sequence[Row], rounds: int, scale: Scale) -> list[Outcome]:

@@ -143,7 +143,15 @@ def singles(scale: Scale) -> list[Row]:
     both = ASYNC + RAW
     return [
         Row("read", "single read", "calls", "op", read, Goals(1.4, 1.4, 0.6), data, both),
-        Row("read-x8", "single read, 8 at once", "calls", "op", read | {"tasks": 8}, data=data),
+        Row(
+            "read-x8",
+            "single read, 8 at once",
+            "calls",
+            "op",
+            read | {"tasks": 8},
+            data=data,
+            quick=False,
+        ),
         Row(
             "read-x16",
             "single read, 16 at once",
@@ -153,7 +161,15 @@ def singles(scale: Scale) -> list[Row]:
             Goals(1.8, 1.2),
             data,
         ),
-        Row("read-x64", "single read, 64 at once", "calls", "op", read | {"tasks": 64}, data=data),
+        Row(
+            "read-x64",
+            "single read, 64 at once",
+            "calls",
+            "op",
+            read | {"tasks": 64},
+            data=data,
+            quick=False,
+        ),
         Row("write", "single write", "calls", "op", write, Goals(1.2, 1.2, 0.6), None, both),
         Row(
             "gather-1",
@@ -162,6 +178,7 @@ def singles(scale: Scale) -> list[Row]:
             "op",
             many | {"spread": 1},
             rounds=2,
+            quick=False,
         ),
         Row(
             "gather-16",
@@ -251,6 +268,7 @@ def growth(scale: Scale) -> list[Row]:
                 when={"#batch_records": number, "#batch_metadata_size": 500_000},
             ),
             group="growth",
+            quick=False,
         )
         for number in (1, 10, 100, 1_000)
     ]
@@ -323,6 +341,7 @@ def embedded(scale: Scale) -> list[Row]:
             data=data,
             contenders=clients,
             server="embedded",
+            quick=False,
         )
         for key, (title, unit, order) in orders.items()
     ]
