@@ -122,7 +122,6 @@ SCRIPTS: dict[str, list[Call]] = {
         batch(),
         batch(),
     ],
-    "removed after creation": [bucket(), *writes(3), query(), delete(2), batch(method="HEAD")],
     "labels changed after creation": [
         bucket(),
         *writes(4),

@@ -87,7 +87,7 @@ class Connection:
             self.close()
             raise NoAnswerError(f"{type(error).__name__}: {error}") from error
         headers = tuple((name.lower(), value) for name, value in response.getheaders())
-        if response.will_close or response.status >= 400:
+        if response.will_close or response.status >= 400 or call.chunked:
             # A server that did not read the body closes the connection, without saying so.
             self.close()
         return Answer(response.status, headers, body)
