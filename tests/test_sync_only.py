@@ -96,9 +96,11 @@ def test_break_gives_the_connection_back(server: Server, bucket: Bucket) -> None
 
 
 INTERRUPTED = """
-import signal, sys, threading
+import faulthandler, signal, sys, threading
 import reduct_sync
 
+# A program that hangs tells where, before the test gives it up.
+faulthandler.dump_traceback_later(15, exit=True)
 signal.signal(signal.SIGINT, signal.default_int_handler)
 with reduct_sync.Client(sys.argv[1]) as client:
     bucket = client.bucket(sys.argv[2])
