@@ -93,7 +93,7 @@ class Policy:
                 await self._run()
 
     async def _run(self) -> None:
-        self._last_run_us = self._clock.now_us()
+        begun_us = self._clock.now_us()
         # Contents are never compressed here, so there is nothing to do for `compress`.
         if self.settings.type == DELETE and self.settings.mode == ENABLED:
             try:
@@ -104,6 +104,8 @@ class Policy:
             except Exception:
                 # Trouble of this server, such as a full disk, which may end.
                 logger.exception("lifecycle %r failed", self.name)
+        # Shown last: who waits for a run to be over looks at this.
+        self._last_run_us = begun_us
 
     async def _remove_old_records(self) -> None:
         """Handle the next span of data, and further ones as long as nothing was to remove.
