@@ -20,6 +20,10 @@ async def outgoing(data: Any, content_length: int | None) -> AsyncIterator[Body]
 
     What goes wrong in a source of the user comes out as it is.
     """
+    content = payload.in_memory(data)
+    if content is not None:
+        yield content, payload.check_length(len(content), content_length)
+        return
     try:
         async with _content(data, content_length) as body:
             yield body
@@ -31,10 +35,7 @@ async def outgoing(data: Any, content_length: int | None) -> AsyncIterator[Body]
 
 @asynccontextmanager
 async def _content(data: Any, content_length: int | None) -> AsyncIterator[Body]:
-    content = payload.in_memory(data)
-    if content is not None:
-        yield content, payload.check_length(len(content), content_length)
-    elif payload.is_path(data):
+    if payload.is_path(data):
         file = await open_file(data)
         try:
             async with _from_file(file, content_length) as body:

@@ -224,31 +224,28 @@ class Io:
                 if ticket.signal is not None:
                     await ticket.signal.wait()
             release = note_held(tickets)
+            removed = [key for key, mode in claims if mode is Mode.REMOVE]
             try:
-                async with self._removing(claims):
-                    yield
+                await self._spoil(removed)
+                yield
             finally:
+                if removed:
+                    self._removals.update(removed)
                 release()
         finally:
             for ticket in reversed(tickets):
                 self._gates.leave(ticket)
 
-    @asynccontextmanager
-    async def _removing(self, claims: Sequence[Claim]) -> AsyncIterator[None]:
+    async def _spoil(self, removed: Sequence[Key]) -> None:
         """Have readers of this client know of a removal, which would spoil what they read.
 
         The server sends wrong payloads of records that it looked up before a removal in their
         block. Answers that are on their way are received before it; later ones are asked for
         anew.
         """
-        removed = [key for key, mode in claims if mode is Mode.REMOVE]
         if removed:
             for early in list(self._early):
                 await early.absorb()
-        self._removals.update(removed)
-        try:
-            yield
-        finally:
             self._removals.update(removed)
 
     def removals(self, bucket: str, entry: str) -> int:

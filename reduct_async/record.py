@@ -69,6 +69,16 @@ class Record(RecordInfo):
         if rest:
             yield rest
 
+    async def _arriving(self) -> Stream[bytes]:
+        """Yield the payload in pieces as they arrive."""
+        if isinstance(self._payload, bytes):
+            if self._payload:
+                yield self._payload
+            return
+        async with aclosing(self._streamed().chunks()) as chunks:
+            async for chunk in chunks:
+                yield chunk
+
     def _streamed(self) -> "Streamed":
         if self._payload is None or isinstance(self._payload, bytes):
             raise ReductError(

@@ -12,9 +12,9 @@ from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from contextvars import ContextVar
 from enum import Enum, auto
-from typing import Any, Generic, Protocol, TypeAlias, TypeVar
+from typing import Any, Generic, NamedTuple, Protocol, TypeAlias, TypeVar
 
-from attrs import define, field, frozen
+from attrs import define, field
 
 from .errors import NO_ANSWER, ReductError
 
@@ -38,8 +38,7 @@ _CONFLICTS = frozenset(
 )
 
 
-@frozen(order=True)
-class Key:
+class Key(NamedTuple):
     """A gate: an entry of a bucket, or the bucket as a whole (``entry`` is "")."""
 
     bucket: str
@@ -133,8 +132,10 @@ class Gates(Generic[S]):
         """
         key, mode = ticket.key, ticket.mode
         with self._lock:
-            nested = self._nested(key, mode)
-            gate = self._gates.setdefault(key, _Gate())
+            gate = self._gates.get(key)
+            if gate is None:
+                gate = self._gates[key] = _Gate()
+            nested = self._nested(gate, key, mode)
             # A nested call must not queue behind calls that wait for the outer one.
             if gate.admits(mode) and (nested or not gate.queue):
                 gate.grant(ticket)
@@ -160,10 +161,9 @@ class Gates(Generic[S]):
             if not gate.holders and not gate.queue:
                 del self._gates[ticket.key]
 
-    def _nested(self, key: Key, mode: Mode) -> bool:
+    def _nested(self, gate: _Gate[S], key: Key, mode: Mode) -> bool:
         """Tell whether the present context holds this gate already, in a compatible mode."""
-        gate = self._gates.get(key)
-        held = [ticket for ticket in _held.get() if gate and ticket in gate.holders]
+        held = [ticket for ticket in _held.get() if ticket in gate.holders]
         if any((mode, ticket.mode) in _CONFLICTS for ticket in held):
             where = f"entry {key.entry!r}" if key.entry else f"bucket {key.bucket!r}"
             raise ReductError(

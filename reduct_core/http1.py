@@ -231,11 +231,11 @@ class Incoming:
         self.reusable = self.version == b"HTTP/1.1" and not close and self.status != 101
         if self._has_body and self.status >= 400:
             self.reusable = False
+        if codings and codings != [b"chunked"]:
+            raise httpx.RemoteProtocolError("Only Transfer-Encoding: chunked is supported")
         if self._bodiless or self.status in (101, 204, 304):
             self.complete = True
         elif codings:
-            if codings != [b"chunked"]:
-                raise httpx.RemoteProtocolError("Only Transfer-Encoding: chunked is supported")
             self._chunked = True
             self._sink.complete = False
         elif lengths:

@@ -164,6 +164,18 @@ class Response(httpx.Response):
         """Return the whole body."""
         return await super().aread() if self.body is None else self.body
 
+    def close(self) -> None:
+        """Give the connection back, which was done already if the whole body is there."""
+        if self.body is None:
+            super().close()
+        self.is_closed = True
+
+    async def aclose(self) -> None:
+        """Give the connection back, which was done already if the whole body is there."""
+        if self.body is None:
+            await super().aclose()
+        self.is_closed = True
+
     @property
     def lines(self) -> str:
         """The head, decoded as httpx does with headers."""

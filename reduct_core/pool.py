@@ -134,7 +134,7 @@ class Pool(Generic[C, E]):
             if place not in self._active:
                 return []
             self._active.remove(place)
-            discarded = self._expired()
+            discarded: list[C] = []
             if place.connection is not None:
                 if keep and not self._closed and self._most_idle > 0:
                     self._idle.append(_Idle(place.origin, place.connection, self._clock()))

@@ -4,13 +4,14 @@ import os
 import stat
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from io import FileIO
 from typing import Any, TypeAlias
 
 Progress: TypeAlias = Callable[[int, int], object] | bool | None
 """A function of bytes done and bytes in all, True for a bar, or None."""
 
 PIECE_BYTES = 1024 * 1024
-"""How much is read from or written to a file at once."""
+"""How much of a file is read or written at once: more would not stay in a processor's cache."""
 
 
 def check_progress(progress: object) -> None:
@@ -84,3 +85,57 @@ def check_complete(path: str, size: int) -> None:
     found = os.stat(path).st_size
     if found != size:
         raise OSError(f"{path} has {found} bytes instead of the {size} that were written to it")
+
+
+class Part:
+    """A file that is written under a temporary name beside its own.
+
+    Small pieces wait in memory until they are worth a call: an async client has each one done
+    by a thread.
+    """
+
+    def __init__(self, path: str | os.PathLike[str]):
+        self._path = path
+        self._part: str | None = None
+        self._file: FileIO | None = None
+        self._waiting: list[bytes] = []
+        self._waiting_bytes = 0
+
+    def open(self) -> None:
+        """Make the temporary file, with the permissions of any new file."""
+        self._part = part_path(self._path)
+        self._file = FileIO(self._part, "xb")
+
+    def add(self, piece: bytes) -> bool:
+        """Add a piece; tell whether it is time to `flush`."""
+        self._waiting.append(piece)
+        self._waiting_bytes += len(piece)
+        return self._waiting_bytes >= PIECE_BYTES
+
+    def flush(self) -> None:
+        """Write what waits."""
+        assert self._file is not None
+        for piece in self._waiting:
+            rest = memoryview(piece)
+            while rest:
+                rest = rest[self._file.write(rest) :]
+        self._waiting.clear()
+        self._waiting_bytes = 0
+
+    def publish(self, size: int) -> None:
+        """Give the file its name, if it has `size` bytes; one of that name is replaced."""
+        assert self._file is not None
+        assert self._part is not None
+        self.flush()
+        self._file.close()
+        check_complete(self._part, size)
+        os.replace(self._part, self._path)
+        self._part = None
+
+    def discard(self) -> None:
+        """Remove the temporary file, unless it has got its name."""
+        if self._file is not None:
+            self._file.close()
+        if self._part is not None:
+            os.unlink(self._part)
+            self._part = None

@@ -74,7 +74,7 @@ def exchange(
     for attempt in range(1, retry.attempts + 1):
         final = attempt == retry.attempts
         began = time.monotonic()
-        pause = _backoff(retry, attempt)
+        asked = 0.0
         try:
             response = yield Send(request)
         except Exception as exc:
@@ -98,8 +98,8 @@ def exchange(
             wait = _asked_wait(error)
             if final or not repeatable or wait is None or wait > retry.longest:
                 raise error
-            pause = max(pause, wait)
-        yield Sleep(pause)
+            asked = wait
+        yield Sleep(max(_backoff(retry, attempt), asked))
     raise AssertionError("a Retry has at least one attempt")
 
 
@@ -205,7 +205,8 @@ class Session:
             self.api_version = _version(text)
         if self.api_version is not None and self.api_version < OLDEST_API:
             return _too_old(self.api_version, response)
-        if response.is_success and _is_page(response):
+        # What has a header of the API comes from a server.
+        if text is None and response.is_success and _is_page(response):
             return errors.not_the_api(response, "a page of a proxy or of another server")
         return None
 

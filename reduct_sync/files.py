@@ -3,10 +3,10 @@
 import os
 from collections.abc import Callable
 from contextlib import closing
-from typing import Any, BinaryIO
+from typing import Any
 
 from reduct_core import transfer
-from reduct_core.transfer import PIECE_BYTES, Progress
+from reduct_core.transfer import PIECE_BYTES, Part, Progress
 
 from ._flavour import Stream, disk
 from .record import Record
@@ -25,50 +25,11 @@ def store(record: Record, path: str | os.PathLike[str], progress: Progress) -> N
     try:
         disk(part.open)
         with transfer.shown(progress, record.entry, record.size) as done:
-            with closing(record.read(PIECE_BYTES)) as found:
+            with closing(record._arriving()) as found:
                 for piece in found:
-                    disk(part.write, piece)
+                    if part.add(piece):
+                        disk(part.flush)
                     done(len(piece))
         disk(part.publish, record.size)
     finally:
         part.discard()
-
-
-def _create(path: str) -> BinaryIO:
-    return open(path, "xb")
-
-
-class Part:
-    """A file that is written under a temporary name beside its own."""
-
-    def __init__(self, path: str | os.PathLike[str]):
-        self._path = path
-        self._part: str | None = None
-        self._file: BinaryIO | None = None
-
-    def open(self) -> None:
-        """Make the temporary file, with the permissions of any new file."""
-        self._part = transfer.part_path(self._path)
-        self._file = _create(self._part)
-
-    def write(self, piece: bytes) -> None:
-        """Add a piece."""
-        assert self._file is not None
-        self._file.write(piece)
-
-    def publish(self, size: int) -> None:
-        """Give the file its name, if it has `size` bytes; one of that name is replaced."""
-        assert self._file is not None
-        assert self._part is not None
-        self._file.close()
-        transfer.check_complete(self._part, size)
-        os.replace(self._part, self._path)
-        self._part = None
-
-    def discard(self) -> None:
-        """Remove the temporary file, unless it has got its name."""
-        if self._file is not None:
-            self._file.close()
-        if self._part is not None:
-            os.unlink(self._part)
-            self._part = None

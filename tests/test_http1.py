@@ -173,6 +173,7 @@ BAD_HEADS = [
     b"HTTP/1.1 200 OK\r\nContent-Length: 3\r\nContent-Length: 4\r\n\r\n",
     b"HTTP/1.1 200 OK\r\nContent-Length: 3\r\nTransfer-Encoding: chunked\r\n\r\n",
     b"HTTP/1.1 200 OK\r\nTransfer-Encoding: gzip, chunked\r\n\r\n",
+    b"HTTP/1.1 204 OK\r\nTransfer-Encoding: hunked\r\n\r\n",
     b"HTTP/1.1 200 OK\nContent-Length: 3\n\n",
     b"\r\n\r\n",
     b"\r\nHTTP/1.1 200 OK\r\n\r\n",
