@@ -4,7 +4,6 @@ Everything else is the same in both flavours, and held so by a test.
 """
 
 import asyncio
-import itertools
 import ssl
 from collections.abc import (
     AsyncGenerator,
@@ -67,28 +66,31 @@ def check_transport(transport: object) -> None:
         )
 
 
-_numbers = itertools.count()
+def _running_loop() -> object:
+    """Return what stands for the running event loop."""
+    try:
+        # Sooner there than by anyio, which would have to find out which loop it is.
+        return asyncio.get_running_loop()
+    except RuntimeError:
+        return anyio.lowlevel.current_token()
 
 
 class Home:
     """The event loop in which a client was first used; its connections live there."""
 
     def __init__(self) -> None:
-        # Older anyio tells variables apart by their names alone.
-        name = f"reduct_home_{next(_numbers)}"
-        self._mark: anyio.lowlevel.RunVar[bool] = anyio.lowlevel.RunVar(name, False)
-        self._used = False
+        self._loop: object | None = None
 
     def is_here(self) -> bool:
         """Tell whether this is the home loop, or no other loop was used before."""
-        return not self._used or self._mark.get()
+        return self._loop is None or self._loop == _running_loop()
 
     def enter(self) -> None:
         """Make the running loop the home; raise ReductError if it is another already."""
-        if not self._used:
-            self._used = True
-            self._mark.set(True)
-        elif not self._mark.get():
+        running = _running_loop()
+        if self._loop is None:
+            self._loop = running
+        elif self._loop != running:
             raise ReductError(
                 NO_ANSWER,
                 "this client was used in another event loop, where its connections live; make a"

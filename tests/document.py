@@ -1,5 +1,7 @@
 """openapi.yaml as data, for the tests of the document and of what is generated from it."""
 
+import copy
+import functools
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
@@ -7,10 +9,15 @@ import regenerate
 import yaml
 
 
-def document() -> dict[str, Any]:
-    """Load the document anew."""
+@functools.cache
+def _document() -> dict[str, Any]:
     loaded: dict[str, Any] = yaml.safe_load(regenerate.DOCUMENT.read_text())
     return loaded
+
+
+def document() -> dict[str, Any]:
+    """Return the document, for the caller to change."""
+    return copy.deepcopy(_document())
 
 
 def resolved(loaded: dict[str, Any], value: dict[str, Any]) -> dict[str, Any]:

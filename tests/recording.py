@@ -13,7 +13,6 @@ in `together`.
 
 import json
 import re
-import ssl
 import threading
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
@@ -26,7 +25,7 @@ import httpx
 from attrs import define, frozen
 
 from reduct_core.gates import Gates, Key, Mode, Ticket
-from tests.flavours import Flavour
+from tests.flavours import NO_TLS, Flavour
 
 Hook: TypeAlias = Callable[[httpx.Request], Coroutine[Any, Any, httpx.Response | None]]
 """Runs in the event loop before a request is sent; an answer it returns is used instead."""
@@ -150,7 +149,7 @@ class Blocking(httpx.BaseTransport):
     """The transport of a blocking client."""
 
     def __init__(self, recorder: Recorder) -> None:
-        self.inner = httpx.HTTPTransport(verify=ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT))
+        self.inner = httpx.HTTPTransport(verify=NO_TLS)
         self._recorder = recorder
 
     def handle_request(self, request: httpx.Request) -> httpx.Response:
@@ -207,7 +206,7 @@ class Async(httpx.AsyncBaseTransport):
     """The transport of an async client."""
 
     def __init__(self, recorder: Recorder) -> None:
-        self.inner = httpx.AsyncHTTPTransport(verify=ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT))
+        self.inner = httpx.AsyncHTTPTransport(verify=NO_TLS)
         self._recorder = recorder
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:

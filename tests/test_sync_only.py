@@ -1,7 +1,6 @@
 """What only the blocking flavour has: threads that share a client, and Ctrl-C."""
 
 import signal
-import ssl
 import subprocess
 import sys
 import threading
@@ -14,6 +13,7 @@ import httpx
 import pytest
 
 from reduct_sync import Bucket, Client, Record
+from tests.flavours import NO_TLS
 from tests.recording import HANG_SECONDS
 from tests.servers import Server
 
@@ -85,7 +85,7 @@ def test_close_a_subscription_from_another_thread(bucket: Bucket) -> None:
 def test_break_gives_the_connection_back(server: Server, bucket: Bucket) -> None:
     """The query ends with its loop, in the midst of a streamed payload."""
     bucket.write("entry", bytes(9 * 1024 * 1024), timestamp=1)
-    stock = httpx.HTTPTransport(verify=ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT))
+    stock = httpx.HTTPTransport(verify=NO_TLS)
     with Client(server.url, transport=stock) as client:
         for _ in range(3):
             for record in client.bucket(bucket.name).query("entry"):

@@ -20,6 +20,7 @@ from hypothesis import strategies as st
 import reduct_async
 import reduct_sync
 from reduct_async._transport import Exchange as WireExchange
+from tests.flavours import NO_TLS
 from tests.scripted_server import (
     DEADLINE,
     FINISH,
@@ -246,7 +247,7 @@ def played(exchanges: Sequence[Exchange]) -> dict[str, list[Outcome]]:
     async def both() -> tuple[list[Outcome], list[Outcome]]:
         return (
             await play_async(reduct_async.Transport(), exchanges),
-            await play_async(httpx.AsyncHTTPTransport(), exchanges),
+            await play_async(httpx.AsyncHTTPTransport(verify=NO_TLS), exchanges),
         )
 
     ours, stock = asyncio.run(both())
@@ -254,7 +255,7 @@ def played(exchanges: Sequence[Exchange]) -> dict[str, list[Outcome]]:
         "ours, async": ours,
         "stock, async": stock,
         "ours, blocking": play(reduct_sync.Transport(), exchanges),
-        "stock, blocking": play(httpx.HTTPTransport(), exchanges),
+        "stock, blocking": play(httpx.HTTPTransport(verify=NO_TLS), exchanges),
     }
 
 
@@ -322,7 +323,7 @@ async def by_sizes(response: httpx.Response, sizes: Sequence[int]) -> bytes:
 def test_requests_sent_early_and_buffers_change_nothing(
     exchanges: list[Exchange], sizes: list[int]
 ) -> None:
-    stock = play(httpx.HTTPTransport(), exchanges)
+    stock = play(httpx.HTTPTransport(verify=NO_TLS), exchanges)
     assert asyncio.run(played_early(exchanges, [*sizes, 4096])) == stock
 
 

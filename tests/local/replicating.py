@@ -8,6 +8,8 @@ from typing import Any
 
 import httpx
 
+from tests.flavours import NO_TLS
+
 DEADLINE = 30.0
 """Against hangs only: effects show within some milliseconds, on a real server within 0.3 s."""
 
@@ -16,7 +18,9 @@ DEADLINE = 30.0
 def api(url: str, token: str | None = None) -> Iterator[httpx.Client]:
     """Yield a client for paths below `/api/v1` of the server at `url`."""
     headers = {} if token is None else {"authorization": f"Bearer {token}"}
-    with httpx.Client(base_url=f"{url}/api/v1", headers=headers, timeout=DEADLINE) as client:
+    with httpx.Client(
+        base_url=f"{url}/api/v1", headers=headers, timeout=DEADLINE, verify=NO_TLS
+    ) as client:
         yield client
 
 
