@@ -6,7 +6,7 @@ from contextlib import aclosing
 from functools import partial
 
 from reduct_api import api
-from reduct_core import names
+from reduct_core import missing, names
 from reduct_core import query as core
 from reduct_core.errors import NotFoundError, ReductError
 from reduct_core.merge import take_ready
@@ -137,8 +137,9 @@ class Reading:
             if not self._started:
                 await self.start()
             if self._reader is not None:
-                if found := await self._reader.next_records():
-                    self._ask_early()
+                await self._reader.receive()
+                self._ask_early()
+                if found := self._reader.take():
                     return found
                 await self._reader.close()
                 self._reader = None
@@ -164,7 +165,7 @@ class Reading:
 
     def _ask_early(self) -> None:
         """Have the server work on the next answer while the user works on this one."""
-        reads = self._reader is not None and not self._reader.done
+        reads = self._early is not None or (self._reader is not None and not self._reader.done)
         if not reads and self._id is not None and not self._ended and self._plan.prefetch:
             self._early = self._io.begin(core.next_answer(self._plan, self._id))
 
@@ -229,7 +230,8 @@ async def _check_entries(io: Io, plan: Plan) -> None:
     """Tell of exact names that do not exist, if the query asks for it."""
     if plan.missing != "ignore":
         listed = await io.send(api.buckets.get_bucket.build_request(plan.bucket))
-        core.report_missing(plan, core.absent(plan, [entry.name for entry in listed.entries]))
+        absent = missing.absent(plan.exact, [entry.name for entry in listed.entries])
+        missing.report(plan.bucket, absent, plan.missing)
 
 
 async def _start(io: Io, plan: Plan, early: Early | None) -> int | None:
@@ -247,5 +249,5 @@ async def _start(io: Io, plan: Plan, early: Early | None) -> int | None:
             raise
     # The bucket or the entry is missing: the first is an error, the second is for the caller.
     await io.send(api.buckets.head_bucket.build_request(plan.bucket))
-    core.report_missing(plan, [plan.single])
+    missing.report(plan.bucket, [plan.single], plan.missing)
     return None

@@ -27,7 +27,7 @@ from reduct_core.lanes import (
     WriterSettings,
 )
 from reduct_core.many import READERS, NewRecord, places
-from reduct_core.query import Missing
+from reduct_core.missing import Missing
 from reduct_core.sieve import make_filters
 from reduct_core.subscriptions import Start, Watch, check_interval
 from reduct_core.times import MAX_RECORD_US, TimestampLike, to_us

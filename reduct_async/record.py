@@ -127,6 +127,8 @@ class AnswerReader:
         if self._whole is None:
             self._cutter = Cutter(answer.heads)
             self._body = _body(response)
+        self._heads: list[RecordHead] = []
+        self._payloads: list[bytes | Streamed | None] = []
         self._begun: Begin | None = None
         self._streamed: Streamed | None = None
 
@@ -142,49 +144,54 @@ class AnswerReader:
             raise
 
     async def next_records(self) -> list[Record]:
-        """Return the next records, in the order of time; an empty list at the end.
+        """Return the next records, in the order of time; an empty list at the end."""
+        await self.receive()
+        return self.take()
 
-        The answer is read up to its end, or to a payload that is streamed, before records are
-        handed out: a slow loop holds no connection. A streamed one comes alone.
+    async def receive(self) -> None:
+        """Read the answer up to its end, or to a payload that is streamed.
+
+        Nothing is handed out before: a slow loop holds no connection.
         """
         await self._pass_by()
         if self.done:
-            return []
+            return
         if self._head or self._whole is not None:
-            return await self._at_once()
-        heads: list[RecordHead] = []
-        payloads: list[bytes] = []
+            await self._receive_at_once()
+            return
         event: Event = self._begun or await self.next_event()
         while isinstance(event, Run):
-            heads += event.heads
-            payloads += event.payloads
+            self._heads += event.heads
+            self._payloads += event.payloads
             event = await self.next_event()
         self._begun = event if isinstance(event, Begin) else None
         if self._begun is None:
             await self.close()
             self.done = True
-        elif not heads:
-            return [self._begin_streamed(self._begun.head)]
-        return self._marked([Record(*pair) for pair in zip(heads, payloads, strict=True)])
 
-    async def _at_once(self) -> list[Record]:
-        """Return all records of an answer without payloads, or that is in memory already."""
+    async def _receive_at_once(self) -> None:
+        """Take an answer without payloads, or one that is in memory already."""
         self.done = True
-        heads = self.answer.heads
+        self._heads += self.answer.heads
         if self._whole is not None and not self._head:
             with errors.parsing(self._response):
-                payloads = cut(self._whole, [head.size for head in heads])
-            return self._marked([Record(*pair) for pair in zip(heads, payloads, strict=True)])
+                self._payloads += cut(self._whole, [head.size for head in self._heads])
+            return
         # The body is empty; read to its end, the connection can be used again.
         with errors.mapped(self._response.request):
             await self._response.aread()
         await self.close()
-        return self._marked([Record(head, None) for head in heads])
+        self._payloads += [None] * len(self._heads)
 
-    def _begin_streamed(self, head: RecordHead) -> Record:
-        self._begun = None
-        self._streamed = Streamed(self, head)
-        return self._marked([Record(head, self._streamed)])[0]
+    def take(self) -> list[Record]:
+        """Return what was received, in the order of time; a streamed record comes alone."""
+        if not self._heads and self._begun is not None:
+            self._streamed = Streamed(self, self._begun.head)
+            self._heads, self._payloads = [self._begun.head], [self._streamed]
+            self._begun = None
+        heads, self._heads = self._heads, []
+        payloads, self._payloads = self._payloads, []
+        return self._marked([Record(*pair) for pair in zip(heads, payloads, strict=True)])
 
     async def _pass_by(self) -> None:
         """Read on to the end of a streamed payload; who has its record can read it no more."""

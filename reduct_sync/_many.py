@@ -8,7 +8,7 @@ from typing import TypeAlias
 from reduct_core import many
 from reduct_core.headers import RecordHead
 from reduct_core.many import NewRecord, Place, Round
-from reduct_core.query import Missing
+from reduct_core.missing import Missing
 
 from ._flavour import Source, Stream, each, side_by_side
 from .record import Record
