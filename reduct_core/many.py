@@ -9,7 +9,7 @@ from attrs import frozen
 
 from . import errors, names
 from .labels import LabelValue
-from .query import Missing, check_missing, users_level
+from .missing import Missing, check_missing, users_level
 from .record_info import RecordInfo
 from .times import TimestampLike, to_us
 

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import math
-import sys
-import warnings
 from collections.abc import Mapping, Sequence
-from typing import Any, Literal, TypeAlias, get_args
+from typing import Any
 
 import httpx
 from attrs import evolve, frozen
@@ -18,11 +16,9 @@ from . import conditions, errors, messages, names
 from .conditions import Condition
 from .headers import Answer, parse_v1, parse_v2
 from .http1 import MAX_HEAD_BYTES
+from .missing import Missing, check_missing
 from .sieve import NO_FILTERS, Filters, superset
 from .times import MAX_US, TimestampLike, optional_us
-
-Missing: TypeAlias = Literal["ignore", "warn", "raise"]
-"""What happens when an exact entry name does not exist."""
 
 TTL_SECONDS = 600
 """How long the server keeps a query between two answers, if not told otherwise.
@@ -88,12 +84,6 @@ class Plan:
     def exact(self) -> Sequence[str]:
         """The names that are no patterns."""
         return [entry for entry in self.entries if not names.is_pattern(entry)]
-
-
-def check_missing(missing: object) -> None:
-    """Raise ValueError for what is no way to treat something that does not exist."""
-    if missing not in get_args(Missing):
-        raise ValueError(f"missing={missing!r} must be 'ignore', 'warn' or 'raise'")
 
 
 def make_plan(
@@ -361,44 +351,6 @@ def explain(error: errors.NotFoundError, plan: Plan) -> errors.ReductError:
         method=error.method,
         path=error.path,
     )
-
-
-def absent(plan: Plan, listed: Sequence[str]) -> list[str]:
-    """Return the exact names of `plan` that are not among the `listed` entries.
-
-    Attachments are not listed; they belong to their entry.
-    """
-    known = set(listed)
-    return [
-        name
-        for name in plan.exact
-        if name not in known
-        and name != names.META
-        and name.removesuffix(f"/{names.META}") not in known
-    ]
-
-
-def report_missing(plan: Plan, missing: Sequence[str]) -> None:
-    """Tell of entries that do not exist, as the query asks for it: not, by a warning, or raising
-    NotFoundError.
-    """
-    if not missing or plan.missing == "ignore":
-        return
-    text = f"bucket {plan.bucket!r} has no entry {', '.join(map(repr, missing))}"
-    if plan.missing == "raise":
-        raise errors.for_status(404, text)
-    warnings.warn(text, stacklevel=users_level())
-
-
-_PACKAGES = frozenset({"reduct_core", "reduct_sync", "reduct_async"})
-
-
-def users_level() -> int:
-    """Return how far up the stack the user's own line is, for a warning that points there."""
-    level, frame = 1, sys._getframe(1)
-    while frame.f_back and frame.f_globals.get("__name__", "").partition(".")[0] in _PACKAGES:
-        level, frame = level + 1, frame.f_back
-    return level
 
 
 def check_patterns(entries: Sequence[str], version: tuple[int, int] | None) -> None:

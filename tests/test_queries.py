@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from reduct_api.models import QueryId, QueryType, RemovedRecords
 from reduct_api.types import RequestSpec, StreamSpec
-from reduct_core import links, query, reads, removals
+from reduct_core import links, missing, query, reads, removals
 from reduct_core.errors import (
     ApiError,
     NotFoundError,
@@ -409,20 +409,20 @@ def test_b15_a_forgotten_query_names_the_cure() -> None:
 
 def test_b39_missing_entries() -> None:
     wanted = plan(["a", "b", "c*", "!d", "e/$meta", "f/$meta", "$meta", "a"])
-    assert query.absent(wanted, ["a", "e"]) == ["b", "f/$meta"]
-    assert query.absent(wanted, ["a", "b", "e", "f"]) == []
+    assert missing.absent(wanted.exact, ["a", "e"]) == ["b", "f/$meta"]
+    assert missing.absent(wanted.exact, ["a", "b", "e", "f"]) == []
 
 
 def test_missing_entries_are_reported_as_asked() -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        query.report_missing(plan(missing="ignore"), ["x"])
-        query.report_missing(plan(missing="raise"), [])
-        query.report_missing(plan(missing="warn"), [])
+        missing.report("b", ["x"], "ignore")
+        missing.report("b", [], "raise")
+        missing.report("b", [], "warn")
     with pytest.warns(UserWarning, match="bucket 'b' has no entry 'x', 'y'"):
-        query.report_missing(plan(missing="warn"), ["x", "y"])
+        missing.report("b", ["x", "y"], "warn")
     with pytest.raises(NotFoundError, match="bucket 'b' has no entry 'x'"):
-        query.report_missing(plan(missing="raise"), ["x"])
+        missing.report("b", ["x"], "raise")
 
 
 # --- removals ------------------------------------------------------------------------------
