@@ -30,7 +30,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     signal.signal(signal.SIGTERM, end)
     environment = {"RS_PORT": DEFAULT_PORT, **os.environ}
     try:
-        _log(environment.get("RS_LOG_LEVEL", "INFO"))
+        _log(environment.get("RS_LOG_LEVEL") or "INFO")
         server = Server(
             token=options.token,
             data=options.data,

@@ -60,7 +60,6 @@ class Config:
     replication_log_size: int = LOG_SIZE
     replication_retry: float = 5.0
     """Seconds between attempts to reach a destination."""
-    log_level: str = "INFO"
 
     @property
     def header_lines(self) -> int:
@@ -102,7 +101,6 @@ def read_config(
         buckets=_buckets(reader),
         replication_log_size=reader.number("RS_REPLICATION_LOG_SIZE", LOG_SIZE),
         replication_retry=reader.seconds("RS_REPLICATION_TIMEOUT", 5.0),
-        log_level=reader.text("RS_LOG_LEVEL") or "INFO",
     )
     _refuse_unserved(reader)
     if config.tokens is None and not _is_loopback(config.host):
@@ -119,8 +117,8 @@ class _Reader:
 
     def __init__(self, env: Mapping[str, str]) -> None:
         self._env = {name: value for name, value in env.items() if name.startswith("RS_")}
-        # Options may stand in for these, so that they are not read.
-        self._seen = {"RS_HOST", "RS_PORT", "RS_DATA_PATH"}
+        # Options may stand in for these, so that they are not read; the log is the command's.
+        self._seen = {"RS_HOST", "RS_PORT", "RS_DATA_PATH", "RS_LOG_LEVEL"}
 
     def text(self, name: str) -> str | None:
         self._seen.add(name)

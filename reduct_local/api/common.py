@@ -173,11 +173,6 @@ async def body_chunks(request: Request) -> AsyncIterator[bytes]:
             yield body
 
 
-async def read_body(request: Request) -> bytes:
-    """Return the whole body; for bodies that are known to be small."""
-    return b"".join([chunk async for chunk in body_chunks(request)])
-
-
 async def drain(request: Request) -> None:
     """Read the rest of the body and drop it, as the real server does before late errors.
 

@@ -125,11 +125,6 @@ class RecordWriter:
         self.metadata = 0
         self.block = 0
 
-    @property
-    def received(self) -> int:
-        """How many bytes have come, also those beyond the announced size."""
-        return self._received
-
     def write(self, chunk: bytes | bytearray | memoryview) -> None:
         """Take the next bytes. Bytes beyond the announced size are counted, not stored."""
         data = bytes(chunk)

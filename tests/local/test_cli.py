@@ -97,6 +97,7 @@ def test_environment(tmp_path: Path) -> None:
         "RS_API_TOKEN": "secret",
         "RS_API_BASE_PATH": "/store/",
         "RS_DATA_PATH": str(tmp_path),
+        "RS_LOG_LEVEL": "",
     }
     with running(**settings) as process:
         url = url_of(process)

@@ -63,7 +63,6 @@ def test_every_variable() -> None:
     assert config.operation_timeout == 9.0
     assert (config.max_writers, config.max_storage) == (4, 10**9)
     assert (config.replication_retry, config.replication_log_size) == (2.0, 55)
-    assert config.log_level == "DEBUG"
 
 
 @pytest.mark.parametrize("text", ["", "/", "//", "a", "/a", "a/", "/a/"])

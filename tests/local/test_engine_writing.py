@@ -28,7 +28,6 @@ def test_content_in_chunks(engine: Engine, size: int, chunk: int) -> None:
     writer = begin(engine, 5, size)
     for number, offset in enumerate(range(0, size, chunk)):
         writer.write(kinds[number % 3](data[offset : offset + chunk]))
-    assert writer.received == size
     writer.finish()
     assert content(engine, engine.read(BUCKET, "a")) == data
     assert rows(engine, "pieces") == -(-size // PIECE_SIZE)
@@ -138,7 +137,6 @@ def test_too_many_bytes_break_a_record(engine: Engine, size: int) -> None:
     writer = begin(engine, 5, size)
     writer.write(b"x" * size)
     writer.write(b"x")
-    assert writer.received == size + 1
     writer.finish()
     with refused(500):
         engine.read(BUCKET, "a", 5)
