@@ -122,6 +122,14 @@ def queries(scale: Scale) -> list[Row]:
     ]
 
 
+def at_once(
+    tasks: int, read: Mapping[str, Any], data: Data, goals: Goals = Goals(), *, quick: bool = True
+) -> Row:
+    """Return a row of single reads that so many tasks send side by side."""
+    key, title = f"read-x{tasks}", f"single read, {tasks} at once"
+    return Row(key, title, "calls", "op", {**read, "tasks": tasks}, goals, data, quick=quick)
+
+
 def singles(scale: Scale) -> list[Row]:
     """Return the rows of single reads and writes."""
     data = Data(1_000, 1_000)
@@ -143,33 +151,9 @@ def singles(scale: Scale) -> list[Row]:
     both = ASYNC + RAW
     return [
         Row("read", "single read", "calls", "op", read, Goals(1.4, 1.4, 0.6), data, both),
-        Row(
-            "read-x8",
-            "single read, 8 at once",
-            "calls",
-            "op",
-            read | {"tasks": 8},
-            data=data,
-            quick=False,
-        ),
-        Row(
-            "read-x16",
-            "single read, 16 at once",
-            "calls",
-            "op",
-            read | {"tasks": 16},
-            Goals(1.8, 1.2),
-            data,
-        ),
-        Row(
-            "read-x64",
-            "single read, 64 at once",
-            "calls",
-            "op",
-            read | {"tasks": 64},
-            data=data,
-            quick=False,
-        ),
+        at_once(8, read, data, quick=False),
+        at_once(16, read, data, Goals(1.8, 1.2)),
+        at_once(64, read, data, quick=False),
         Row("write", "single write", "calls", "op", write, Goals(1.2, 1.2, 0.6), None, both),
         Row(
             "gather-1",
