@@ -11,8 +11,10 @@ STAMP_LOWEST := .venv-lowest/stamp
 STAMP_OFFICIAL := .venv-reduct-py/stamp
 STAMP_PLAIN := .venv-plain/stamp
 FAST := not contract and not packaging and not heavy
-# One worker per core.
+# One worker per core, and one more (tests/conftest.py).
 PARALLEL := -n auto
+# The programs that tests start would compile everything anew.
+unexport PYTHONDONTWRITEBYTECODE
 
 .PHONY: help venv generate lint format types server server-path test check coverage contract \
 	differential packaging lowest compat demo bench bench-quick clean

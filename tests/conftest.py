@@ -75,6 +75,12 @@ def anyio_backend() -> str:
     return "asyncio"
 
 
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_auto_num_workers() -> int:
+    """One worker more than cores for `-n auto`: a good part of their time tests only wait."""
+    return (os.cpu_count() or 1) + 1
+
+
 def pytest_addoption(parser: pytest.Parser) -> None:
     """Add the option that says where the behaviour is tested."""
     parser.addoption("--server", choices=CHOICES, default="local", help="servers of the tests")
@@ -99,8 +105,23 @@ def pytest_collection() -> Generator[None, object, object]:
         return (yield)
     finally:
         gc.enable()
-        gc.collect()
-        gc.freeze()
+        forget_the_living()
+
+
+@pytest.fixture(scope="module", autouse=True)
+def garbage() -> Iterator[None]:
+    """Collect the garbage of a module with the module, so that what it left open shows there."""
+    yield
+    forget_the_living()
+
+
+def forget_the_living() -> None:
+    """Collect all garbage, and let later collections look at what is made from now on alone.
+
+    Plugins keep reports and timers of every test.
+    """
+    gc.collect()
+    gc.freeze()
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:

@@ -13,6 +13,8 @@ def run(project: Path) -> subprocess.CompletedProcess[str]:
     """Run the tests of a project, with warnings as errors and without leaving files."""
     # pytest-asyncio warns where it is not set up, and the project does not use it.
     options = ["-W", "error", "-p", "no:asyncio", "-p", "no:trio", "-p", "no:cacheprovider"]
+    # These take long to import.
+    options += ["-p", "no:schemathesis", "-p", "no:hypothesispytest", "-p", "no:xdist"]
     return subprocess.run(
         [sys.executable, "-m", "pytest", *options],
         cwd=project,

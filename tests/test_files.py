@@ -300,7 +300,7 @@ async def test_what_cannot_show_progress(bucket: Bucket, tmp_path: Path) -> None
 
 # --- large files ---------------------------------------------------------------------------
 
-LARGE_MIB = 256
+LARGE_MIB = 64
 
 
 def digest(path: Path) -> str:
