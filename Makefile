@@ -59,7 +59,7 @@ server-path: ## Print the path of the real server's binary (make -s server-path)
 	@$(PYTHON) tools/server.py path
 
 test: $(STAMP) ## Run properties and behaviour, both flavours, on the embedded server
-	$(BIN)/pytest $(PARALLEL) -m "$(FAST)"
+	$(BIN)/pytest $(PARALLEL) --hypothesis-profile quick -m "$(FAST)"
 
 check: lint types coverage contract packaging lowest ## Run everything that CI runs
 

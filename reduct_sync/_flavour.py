@@ -4,6 +4,7 @@ Everything else is the same in both flavours, and held so by a test.
 """
 
 import contextvars
+import math
 import ssl
 import threading
 import time
@@ -24,9 +25,42 @@ Source: TypeAlias = Iterable[T]
 
 BaseTransport: TypeAlias = httpx.BaseTransport
 
-Event = threading.Event
+_NAP_SECONDS = 1.0
+"""How long a wait goes without a look at signals.
 
-sleep = time.sleep
+Python takes note of Ctrl-C when a wait ends; one that comes at the moment a wait begins does
+not end it.
+"""
+
+
+def _naps(seconds: float) -> Iterator[float]:
+    """Yield short times until `seconds` are over; at least one."""
+    deadline = time.monotonic() + seconds
+    left = seconds
+    while left > _NAP_SECONDS:
+        yield _NAP_SECONDS
+        left = deadline - time.monotonic()
+    yield max(left, 0.0)
+
+
+class _Event(threading.Event):
+    """An event; Ctrl-C ends a wait for it."""
+
+    def wait(self, timeout: float | None = None) -> bool:
+        """Wait until it is set, at most `timeout` seconds if given; tell whether it is."""
+        naps = _naps(math.inf if timeout is None else timeout)
+        return any(super(_Event, self).wait(nap) for nap in naps)
+
+
+def _sleep(seconds: float) -> None:
+    """Wait; Ctrl-C ends it."""
+    for nap in _naps(seconds):
+        time.sleep(nap)
+
+
+Event = _Event
+
+sleep = _sleep
 
 
 def suits_own_transport() -> bool:
@@ -143,6 +177,9 @@ class Crew:
 
     def leave(self, seconds: float | None) -> None:
         """Wait until all work has ended, though at most so many seconds if given."""
-        deadline = None if seconds is None else time.monotonic() + seconds
+        deadline = math.inf if seconds is None else time.monotonic() + seconds
         for thread in self._threads:
-            thread.join(None if deadline is None else max(deadline - time.monotonic(), 0))
+            for nap in _naps(deadline - time.monotonic()):
+                thread.join(nap)
+                if not thread.is_alive():
+                    break

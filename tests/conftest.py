@@ -57,6 +57,11 @@ hypothesis.settings.register_profile(
     ],
 )
 hypothesis.settings.register_profile(
+    "quick",  # make test
+    hypothesis.settings.get_profile("project"),
+    max_examples=40,
+)
+hypothesis.settings.register_profile(
     "long",  # make differential
     hypothesis.settings.get_profile("project"),
     max_examples=1000,

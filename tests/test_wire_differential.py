@@ -34,7 +34,7 @@ from tests.scripted_server import (
     chunked,
 )
 
-SCRIPTS = int(os.environ.get("WIRE_SCRIPTS", "100"))
+SCRIPTS = int(os.environ.get("WIRE_SCRIPTS", settings().max_examples))
 
 EXTENSIONS = {"timeout": dict.fromkeys(("connect", "read", "write", "pool"), DEADLINE)}
 
