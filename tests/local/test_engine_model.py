@@ -327,6 +327,7 @@ def test_the_model_notices_a_difference(monkeypatch: pytest.MonkeyPatch) -> None
         run_state_machine_as_test(
             Machine,
             settings=settings(
+                max_examples=1000,
                 stateful_step_count=30,
                 database=None,
                 report_multiple_bugs=False,
