@@ -101,7 +101,8 @@ def _goes_alone(head: RecordHead) -> bool:
     An attachment removes the earlier one of its key, which corrupts what is written at the
     same time.
     """
-    return names.is_meta(head.entry) or label_codec.needs_own_call(head.labels)
+    labels = head.labels
+    return names.is_meta(head.entry) or (bool(labels) and label_codec.needs_own_call(labels))
 
 
 def _written_size(pair: Pair) -> tuple[int, int]:

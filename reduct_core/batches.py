@@ -40,8 +40,8 @@ class Item:
 
     def written(self, entry: str) -> RecordHead:
         """Return the head of this record as it is written; ValueError for labels to remove."""
-        label_codec.for_write(self.labels)
-        return self.head(entry)
+        labels = label_codec.for_write(self.labels)
+        return RecordHead(self.timestamp, entry, len(self.data), self.content_type, labels, {})
 
 
 class BaseBatch(Generic[R]):

@@ -87,6 +87,8 @@ def _checked_name(name: str) -> str:
 def _value(name: str, value: Any) -> str | None:
     if value is None:
         return None
+    if type(value) is str:
+        return header_text(value, f"label {name!r}")
     if not isinstance(value, (str, bool, int, float)):
         value = _plain_scalar(value)
     if isinstance(value, str):
@@ -152,15 +154,16 @@ def _short(text: str) -> str:
 def _check_together(labels: Mapping[str, str | None]) -> None:
     if len(labels) > 1:
         _check_case(labels)
-    values = {name: value for name, value in labels.items() if value}
     size = 0
     quoted = False
-    for name, value in values.items():
-        size += len(name) + len(value) + 2
-        quoted = quoted or '"' in value
+    for name, value in labels.items():
+        if value:
+            size += len(name) + len(value) + 2
+            quoted = quoted or '"' in value
     if size > MAX_LABEL_BYTES:
         raise ValueError(f"the labels have {size} bytes; at most {MAX_LABEL_BYTES} are allowed")
-    if quoted and not _readable(values):
+    values = {name: value for name, value in labels.items() if value} if quoted else {}
+    if not _readable(values):
         raise ValueError(
             f"labels {sorted(n for n, v in values.items() if chr(34) in v)}: quotes and commas"
             " in this arrangement cannot be read back by a query, because batch headers have no"
@@ -209,9 +212,8 @@ def needs_own_call(labels: Mapping[str, str]) -> bool:
     The server reads no batch header with a value that has both comma and quote, or that begins
     with a quote.
     """
-    return bool(labels) and any(
-        '"' in value and (value[0] == '"' or "," in value) for value in labels.values()
-    )
+    quoted = [value for value in labels.values() if '"' in value]
+    return any(value[0] == '"' or "," in value for value in quoted)
 
 
 def needs_batch_call(labels: Mapping[str, str]) -> bool:
@@ -231,7 +233,7 @@ def format_pairs(pairs: Mapping[str, str]) -> str:
     if not pairs:
         return ""
     return ",".join(
-        f'{name}="{value}"' if "," in value else f"{name}={value}" for name, value in pairs.items()
+        [f'{name}="{value}"' if "," in value else f"{name}={value}" for name, value in pairs.items()]
     )
 
 

@@ -116,7 +116,7 @@ def is_path_pattern(name: str) -> bool:
 
 def is_meta(name: str) -> bool:
     """Tell whether `name` holds attachments; listings and patterns pass over it."""
-    return name.rpartition("/")[2] == META
+    return name.endswith(META) and name.rpartition("/")[2] == META
 
 
 def is_claimed(name: str) -> bool:
