@@ -233,7 +233,10 @@ def format_pairs(pairs: Mapping[str, str]) -> str:
     if not pairs:
         return ""
     return ",".join(
-        [f'{name}="{value}"' if "," in value else f"{name}={value}" for name, value in pairs.items()]
+        [
+            f'{name}="{value}"' if "," in value else f"{name}={value}"
+            for name, value in pairs.items()
+        ]
     )
 
 
