@@ -109,6 +109,7 @@ def run_row(row: Row, rounds: int, file_size: int) -> Outcome:
                 order = order_for(row, f"{runner.name.replace(' ', '-')}-{number}", folder)
                 ready(row, order, url, file_size)
                 outcome.turns[runner.name].append(runner.turn(order))
+                tidy(row, order, url)
     return outcome
 
 
@@ -132,6 +133,15 @@ def ready(row: Row, order: Mapping[str, Any], url: str, file_size: int) -> None:
             with reduct_sync.Client(url) as client:
                 bucket = client.bucket("bench")
                 bucket.upload(order["entry"], path, timestamp=order["first"])
+            # Who writes over a file has its memory for the new one.
+            path.unlink()
+
+
+def tidy(row: Row, order: Mapping[str, Any], url: str) -> None:
+    """Remove what one turn left of large files: memory that was never used before is slow."""
+    if row.group == "files":
+        with reduct_sync.Client(url) as client:
+            client.bucket("bench").remove_entry(order["entry"])
 
 
 def write_file(path: Path, size: int) -> None:
