@@ -52,8 +52,9 @@ share. The next answer may be on its way meanwhile, and one record may exceed it
 MERGED_ENTRIES = 16
 """So many exact entries are read by queries of their own, whose records are merged."""
 
-V1_RECORDS = 500
-"""Records in one answer of protocol v1. More are hardly faster, and the first comes later."""
+V1_RECORDS = 1_000
+"""Records in one answer of protocol v1: 15 to 20 % faster than 500. More are not faster, and the
+first record comes with all others of its answer."""
 
 
 @frozen

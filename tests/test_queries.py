@@ -168,14 +168,14 @@ def test_t25_metadata_is_asked_for_and_read_by_head(head: bool) -> None:
     assert body(query.create(links.metadata(plan())))["only_metadata"] is True
 
 
-LIMITS = {"#batch_metadata_size": 60_000, "#batch_records": 500, "#batch_size": 4_000_000}
+LIMITS = {"#batch_metadata_size": 60_000, "#batch_records": 1_000, "#batch_size": 4_000_000}
 
 
 @pytest.mark.parametrize(
     ("when", "records", "sent"),
     [
-        (None, 500, LIMITS),
-        ({}, 500, LIMITS),
+        (None, 1_000, LIMITS),
+        ({}, 1_000, LIMITS),
         (None, None, {"#batch_metadata_size": 60_000}),
         ({"$has": "a"}, None, {"#batch_metadata_size": 60_000, "$has": "a"}),
         (
