@@ -76,15 +76,17 @@ async def update(request: Request, bucket: str, entry: str) -> Answer:
     """Change labels of records: `PATCH /b/{b}/{e}/batch`; lengths and types are ignored."""
     await authorize(request, Permission.WRITE, bucket)
     heads = batch_v1.parse_heads(batch_v1.timed_values(request.headers.raw))
+    # Of several headers of one time, such as 1 and 01, the last counts.
+    changes = {head.timestamp: head.labels for head in heads}
     engine = state(request).engine
     engine.check_entry(bucket, entry)
     headers: RawHeaders = []
     with engine.transaction():
-        for head in heads:
+        for timestamp, labels in changes.items():
             try:
-                engine.update_labels(bucket, entry, head.timestamp, head.labels)
+                engine.update_labels(bucket, entry, timestamp, labels)
             except ApiError as error:
-                headers.append(batch_v1.error_header(head.timestamp, error))
+                headers.append(batch_v1.error_header(timestamp, error))
     return Answer(200, headers)
 
 

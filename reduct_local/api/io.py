@@ -55,16 +55,17 @@ async def update(request: Request) -> Answer:
     bucket = request.path_params["bucket_name"]
     await authorize(request, Permission.WRITE, bucket)
     batch = batch_v2.parse_request(request.headers.raw)
-    updates = batch_v2.parse_updates(batch)
+    # Of several changes of one record the last counts.
+    changes = {batch.first_place(place): labels for place, labels in batch_v2.parse_updates(batch)}
     engine = state(request).engine
     engine.check_bucket(bucket)
     errors = []
     with engine.transaction():
-        for place, labels in updates:
+        for place, labels in changes.items():
             try:
                 engine.update_labels(bucket, place.entry, place.timestamp, labels)
             except ApiError as error:
-                errors.append((batch.first_place(place), error))
+                errors.append((place, error))
     return _reported(batch, errors)
 
 

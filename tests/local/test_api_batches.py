@@ -204,6 +204,20 @@ def test_update(raw: Raw, store: str) -> None:
     assert raw("GET", f"/b/{store}/e?ts=2").header("x-reduct-label-a") == "9"
 
 
+def test_of_several_updates_of_one_record_the_last_counts(raw: Raw, store: str) -> None:
+    raw("POST", f"/b/{store}/e/batch", {"x-reduct-time-1": "1,,z=1"}, b"a")
+    change = {
+        "x-reduct-time-1": "0,,z=,a=1",
+        "x-reduct-time-01": "0,,b=2",
+        "x-reduct-time-7": "0,,a=1",
+        "x-reduct-time-07": "0,,a=2",
+    }
+    answer = raw("PATCH", f"/b/{store}/e/batch", change)
+    assert list(errors(answer)) == ["7"]
+    first = raw("GET", f"/b/{store}/e?ts=1")
+    assert with_prefix(first, "x-reduct-label-") == {"z": "1", "b": "2"}
+
+
 def test_update_refused(raw: Raw, store: str) -> None:
     assert raw("PATCH", f"/b/{store}/none/batch", {"x-reduct-time-1": "0,"}).status == 404
     assert raw("PATCH", f"/b/none{store}/e/batch", {"x-reduct-time-1": "0,"}).status == 404
