@@ -218,13 +218,13 @@ class Io:
         """Wait until no conflicting call of this client is in flight, and keep others out."""
         self._home.enter()
         tickets: list[Ticket[Event]] = [Ticket(key, mode) for key, mode in claims]
+        removed = [key for key, mode in claims if mode is Mode.REMOVE]
         try:
             for ticket in tickets:
                 self._gates.enter(ticket)
                 if ticket.signal is not None:
                     await ticket.signal.wait()
             release = note_held(tickets)
-            removed = [key for key, mode in claims if mode is Mode.REMOVE]
             try:
                 await self._spoil(removed)
                 yield
