@@ -101,8 +101,7 @@ def _goes_alone(head: RecordHead) -> bool:
     An attachment removes the earlier one of its key, which corrupts what is written at the
     same time.
     """
-    labels = head.labels
-    return names.is_meta(head.entry) or (bool(labels) and label_codec.needs_own_call(labels))
+    return names.is_meta(head.entry) or label_codec.needs_own_call(head.labels)
 
 
 def _written_size(pair: Pair) -> tuple[int, int]:

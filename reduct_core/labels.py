@@ -87,8 +87,6 @@ def _checked_name(name: str) -> str:
 def _value(name: str, value: Any) -> str | None:
     if value is None:
         return None
-    if type(value) is str:
-        return header_text(value, f"label {name!r}")
     if not isinstance(value, (str, bool, int, float)):
         value = _plain_scalar(value)
     if isinstance(value, str):
@@ -162,7 +160,9 @@ def _check_together(labels: Mapping[str, str | None]) -> None:
             quoted = quoted or '"' in value
     if size > MAX_LABEL_BYTES:
         raise ValueError(f"the labels have {size} bytes; at most {MAX_LABEL_BYTES} are allowed")
-    values = {name: value for name, value in labels.items() if value} if quoted else {}
+    if not quoted:
+        return
+    values = {name: value for name, value in labels.items() if value}
     if not _readable(values):
         raise ValueError(
             f"labels {sorted(n for n, v in values.items() if chr(34) in v)}: quotes and commas"
